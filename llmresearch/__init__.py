@@ -1,0 +1,42 @@
+"""Compare LLM inference engines, and say what the data can carry.
+
+The names below load their modules when they are first used: `import llmresearch` itself loads nothing heavy.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "matrix": ["plan", "Cell", "Scenario"],
+    "runner": ["measure"],
+    "frames": ["read", "samples", "steady", "first_calls", "coverage", "check_counts"],
+    "intervals": ["Estimate"],
+    "records": ["LlmResearchError"],
+    "failures": ["classify_failure", "Failure"],
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+_ROOMS = ("figures", "sizer", "models", "records", "widgets")
+
+__all__ = ["root", *_MODULE, *_ROOMS]
+
+
+def root():
+    """The project's folder: the one that holds `notebooks/` and `params/`."""
+    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parent.parent):
+        if (folder / "notebooks").is_dir() and (folder / "params").is_dir():
+            return folder
+    return Path.cwd()
+
+
+def __getattr__(name):
+    if name in _MODULE:
+        return getattr(import_module(f".{_MODULE[name]}", __name__), name)
+    if name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'llmresearch' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
