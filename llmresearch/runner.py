@@ -1,0 +1,145 @@
+"""Starts one worker process per backend, model and session, sleeps while it measures, and writes the raw file."""
+
+import hashlib
+import json
+import os
+import time
+from itertools import groupby
+from pathlib import Path
+
+from . import models, provenance, records
+from .backends import backend
+from .records import RawFileError
+from .worker import FORCED_PROMPT, FORCED_STEPS
+from .worker_process import WorkerProcess
+
+FAKE_VOCABULARY = 1000     # for engines that need no model
+FORCED_INDEX = 1_000_000   # of the forced ids among the seeded prompts: no prompt has it
+
+
+def measure(cells, raw, params=None, progress=True):
+    """Measure what `raw` does not hold yet of `cells`, and give its path.
+
+    A raw file that was cut short is repaired first. A cell that breaks, hangs or kills its process becomes a record;
+    a model that is not what its name claims, or a raw file of another plan or machine, stops before the first call.
+    """
+    raw = Path(raw)
+    records.repair(raw)
+    missing = _missing(cells, raw)
+    if not missing:
+        return raw
+    known = _known_models(missing)
+    facts = _begin(raw, cells, params)
+    with _bar(cells, len(cells) - len(missing), progress) as bar:
+        for _, group in groupby(missing, key=lambda cell: cell.group):
+            for lines in _measured(list(group), known, facts):
+                records.append(raw, lines)
+                bar.set_postfix_str(lines[-1]["cell_id"], refresh=False)
+                bar.update()
+            _write_facts(raw, facts)
+    return raw
+
+
+def _bar(cells, done, progress):
+    from tqdm.auto import tqdm
+
+    return tqdm(total=len(cells), initial=done, unit="cell", disable=not progress, mininterval=1.0)
+
+
+def _missing(cells, raw):
+    """The cells that `raw` has not finished; refuses a raw file that holds something else."""
+    done = records.done(raw)
+    if not done:
+        return list(cells)
+    planned = {cell.cell_id for cell in cells}
+    strange = sorted({cell_id for cell_id, _ in done} - planned)
+    if strange:
+        raise RawFileError(
+            f"{raw}: holds {len(strange)} cells that this plan does not have (first: {strange[0]}). "
+            "Parameters changed since it was measured: use them again, or name another raw file."
+        )
+    missing = [cell for cell in cells if (cell.cell_id, cell.session) not in done]
+    host, here = records.facts(raw).get("host"), provenance.host()
+    if missing and host not in (None, here):
+        raise RawFileError(
+            f"{raw}: was measured on {host}; this is {here}, and {len(missing)} cells are missing. One raw file holds one "
+            "machine: go on there, or name another raw file."
+        )
+    return missing
+
+
+def _known_models(cells):
+    """Folder, identity and vocabulary of each model that an engine needs; raises before anything is measured."""
+    found = {}
+    for cell in cells:
+        if cell.model not in found and getattr(backend(cell.backend), "needs_weights", True):
+            spec = {"name": cell.model} | cell.source if cell.source else cell.model
+            folder = models.folder(spec)
+            found[cell.model] = (folder, models.check(spec, folder))
+    return found
+
+
+def _begin(raw, cells, params):
+    """The sidecar's facts; those of an earlier part of the same run are kept."""
+    facts = records.facts(raw)
+    if not facts:
+        facts = {"run_id": os.urandom(4).hex(), "study": cells[0].study, "parameters": params} | provenance.collect()
+        facts |= {"model_seconds": 0.0, "wall_seconds": 0.0, "load_seconds": 0.0, "processes": 0}
+    facts["planned_cells"] = len(cells)
+    _write_facts(raw, facts)
+    return facts
+
+
+def _write_facts(raw, facts):
+    path = records.sidecar(raw)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".new")
+        temporary.write_text(json.dumps(facts, indent=1) + "\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RawFileError(f"{path}: could not be written ({error.strerror}). Choose a folder you may write to.") from error
+
+
+def _measured(cells, known, facts):
+    """Yield the lines of each cell of a group; a process that dies costs one cell, and a new one takes over."""
+    folder, identity = known.get(cells[0].model, (None, None))
+    prepared = [(cell, *prompt_ids(cell, folder, identity)) for cell in cells]
+    while prepared:
+        began, worker = time.monotonic(), WorkerProcess(prepared, folder)
+        try:
+            for (cell, rows, _), (calls, found) in zip(list(prepared), worker.results()):
+                facts["model_seconds"] += sum(call["seconds"] for call in calls)
+                yield _lines(cell, calls, found, rows, identity, facts)
+                prepared = prepared[1:]
+        finally:
+            worker.end()
+            facts["processes"] += 1
+            facts["wall_seconds"] += time.monotonic() - began
+            facts["load_seconds"] += worker.load_seconds
+
+
+def _lines(cell, calls, found, rows, identity, facts):
+    """All lines of a cell: its calls, then the cell."""
+    who = {"cell_id": cell.cell_id, "session": cell.session}
+    output = found.get("output_ids")
+    line = records.cell_line(
+        **who, study=cell.study, run_id=facts["run_id"], order=cell.order, backend=cell.backend, device=cell.device,
+        dtype=cell.dtype, model=cell.model, params_declared=identity and identity.params_declared,
+        params_measured=identity and identity.params_measured, model_sha=identity and identity.content_sha256,
+        scenario=cell.scenario, prompt=cell.prompt, batch=cell.batch, concurrency=cell.concurrency,
+        prompt_tokens=len(rows[0]), new_tokens=cell.new_tokens, host=facts["host"],
+        output_sha=output and hashlib.sha256(json.dumps(output).encode()).hexdigest(), **found,
+    )  # fmt: skip
+    return [records.call_line(**who, **call) for call in calls] + [line]
+
+
+def prompt_ids(cell, folder, identity):
+    """(ids[batch][token], forced ids): the same for every engine, from the seed or from the cell's text."""
+    vocab = identity.vocab if identity else FAKE_VOCABULARY
+    if cell.text is not None:
+        rows = [models.prompt_ids(folder, cell.text)] * cell.batch
+    else:
+        indices = range(cell.prompt * cell.batch, (cell.prompt + 1) * cell.batch)
+        rows = [models.seeded_ids(vocab, cell.prompt_tokens, cell.seed, index) for index in indices]
+    return rows, models.seeded_ids(vocab, FORCED_PROMPT + FORCED_STEPS, cell.seed, FORCED_INDEX)

@@ -1,0 +1,99 @@
+"""One process: load an engine and a model, prove what runs, measure its cells, stream the records to the parent.
+
+Runs under the interpreter of its engine and imports numpy and that engine only. The plan comes as JSON on standard
+input; what was measured goes as JSON lines through a pipe of its own, so that nothing an engine prints gets into it.
+"""
+
+import json
+import os
+import sys
+import traceback
+
+from . import timing
+from .backends import backend as backend_class
+from .failures import classify_failure
+from .matrix import from_json
+
+FORCED_PROMPT, FORCED_STEPS = 16, 32  # tokens by prefill, then one cached step each: varied, so agreement means something
+
+
+def main():
+    """Read the plan, measure every cell, tell the parent; exit code 0 unless the process itself breaks."""
+    tell = _private_pipe()
+    work = json.load(sys.stdin)
+    cells = [(from_json(entry["cell"]), entry["ids"], entry["forced"]) for entry in work["cells"]]
+    engine = backend_class(cells[0][0].backend)()
+    loaded = None
+    for cell, ids, forced in cells:
+        found = _attempt(lambda: _refusal(engine.refuses(cell)))
+        if found is None:
+            loaded = loaded or _loaded(engine, cell, work["folder"], tell)
+            found = loaded if loaded["status"] != "ok" else _attempt(lambda: _measure(engine, cell, ids, forced, tell))
+        tell({"cell": found})
+
+
+def _private_pipe():
+    """A function that sends one JSON line to the parent; what engines print goes to standard error instead."""
+    channel = os.dup(1)
+    os.dup2(2, 1)
+
+    def tell(message):
+        data = (json.dumps(message) + "\n").encode()
+        while data:
+            data = data[os.write(channel, data):]
+
+    return tell
+
+
+def _attempt(step):
+    """What the step gives; a cell that breaks becomes a record of how, and the run goes on."""
+    try:
+        return step()
+    except Exception as error:  # the one broad except: engines raise anything, and none of it may cost the run
+        text = "".join(traceback.format_exception_only(error)).strip()
+        return {"status": "failed", "reason": text, "failure": failure(text), "evidence": {"where": _where(error)}}
+
+
+def failure(text):
+    """The class of an error text, as it stands in a record."""
+    found = classify_failure(text)
+    return {"kind": found.kind, "cause": found.cause, "remedy": found.remedy}
+
+
+def _where(error):
+    """File and line of the innermost frames, without their folders."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return [f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in frames]
+
+
+def _refusal(reason):
+    """The record of a refused cell; None where there is no reason to refuse."""
+    if not reason:
+        return None
+    return {"status": "refused", "reason": reason, "failure": {"kind": "refused", "cause": reason, "remedy": None}}
+
+
+def _loaded(engine, cell, folder, tell):
+    """Load once for all cells; what came of it."""
+    found = _attempt(lambda: engine.load(cell, folder)) or {"status": "ok"}
+    tell({"ready": found["status"]})
+    return found
+
+
+def _measure(engine, cell, ids, forced, tell):
+    """Measure every phase of a cell; the cell's part of its record."""
+    engine.start(cell, ids)
+    outputs = None
+    for phase in cell.phases:
+        for calls in timing.measure(engine, cell, phase, getattr(engine, "processes", tuple)()):
+            tell({"calls": [vars(call) for call in calls]})
+        outputs = engine.output() or outputs
+    checked = engine.forced(forced, FORCED_PROMPT) if forced else None
+    return {
+        "status": "ok", "evidence": engine.evidence() | {"forced": checked, "stop": cell.stop},
+        "output_ids": outputs, "padded_tokens": getattr(engine, "padded_tokens", None),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
