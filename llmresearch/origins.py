@@ -1,0 +1,136 @@
+"""Where a report's numbers come from: the raw file, the facts beside it, and what was left out and why."""
+
+import gzip
+import hashlib
+import math
+from pathlib import Path
+import re
+
+from . import records
+
+UNCALIBRATED = "uncalibrated"
+NOT_KNOWN = "unknown"
+
+
+def behind(raw, frame=None):
+    """A dict of what stood behind a report: the sidecar's facts, the raw file's name and hash, exclusions, time shares.
+
+    `raw` is the raw file or None, `frame` the whole data frame as `read` gave it or None. What is absent is left out.
+    """
+    found = {"facts": {}}
+    if raw is not None and Path(raw).exists():
+        raw = Path(raw)
+        name = raw.name.removesuffix(".gz")
+        found = {"facts": records.facts(raw), "file": name, "sha256": content_hash(raw)}
+    if frame is not None:
+        found["excluded"] = exclusions(frame)
+        found["calls"] = int(frame["seconds"].notna().sum()) if "seconds" in frame else 0
+        found["model_seconds"] = float(frame["seconds"].sum()) if "seconds" in frame else math.nan
+    return found
+
+
+def content_hash(path):
+    """The SHA-256 of a raw file's lines, as hexadecimal text; compressing the file does not change it."""
+    digest = hashlib.sha256()
+    with gzip.open(path, "rb") if Path(path).suffix == ".gz" else open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def exclusions(frame):
+    """What no estimate is made of: a list of {what, count, of, reason}, in a stable order.
+
+    Cells that were refused, failed or ran out of time, by reason; calls that were first, warm-up or contaminated.
+    """
+    keys = [key for key in ("cell_id", "session") if key in frame]
+    cells = frame.drop_duplicates(keys) if keys else frame.head(0)
+    found = []
+    if "status" in cells:
+        lost = cells[cells["status"] != "ok"]
+        for (status, reason), group in lost.groupby(["status", lost["reason"].fillna("no reason given")]):
+            found.append({"what": f"cells {status}", "count": len(group), "of": len(cells), "reason": str(reason)})
+    return found + _calls_left_out(frame)
+
+
+def _calls_left_out(frame):
+    if "kind" not in frame:
+        return []
+    calls, found = frame[frame["kind"].notna()], []
+    reasons = {"first": "shown as cold start", "warmup": "before steady state"}
+    for kind, reason in reasons.items():
+        found.append({"what": f"{kind} calls", "count": int((calls["kind"] == kind).sum()), "of": len(calls), "reason": reason})
+    if "contaminated" in calls:
+        flagged = calls.loc[calls["kind"].eq("sample") & calls["contaminated"].notna(), "contaminated"]
+        counts = flagged.map(_kind_of_reason).value_counts().sort_index()
+        found += [{"what": "contaminated samples", "count": int(n), "of": len(calls), "reason": why} for why, n in counts.items()]
+    return [row for row in found if row["count"]]
+
+
+def _kind_of_reason(text):
+    """The reason without its figures, so that equal reasons are counted together."""
+    return re.sub(r"[-+]?\d[\d.,]*(e[-+]?\d+)?", "…", str(text))
+
+
+def certificate(found):
+    """The calibration certificate of the machine that measured, as one line; "uncalibrated" without one."""
+    stored = found["facts"].get("certificate")
+    if not stored:
+        return UNCALIBRATED
+    if isinstance(stored, dict):
+        return str(stored.get("summary") or stored.get("id") or stored.get("verdict") or _pairs(stored))
+    return str(stored)
+
+
+def model_share(found):
+    """Seconds inside the models over the run's wall seconds; nan where the sidecar does not tell."""
+    facts = found["facts"]
+    inside = facts.get("model_seconds") or found.get("model_seconds") or math.nan
+    return inside / facts["wall_seconds"] if facts.get("wall_seconds") else math.nan
+
+
+def shown(found):
+    """The footer as {what: text}."""
+    facts = found["facts"]
+    return {
+        "Code": _commit(facts.get("commit")),
+        "Machine": _pairs(facts.get("machine")),
+        "Packages": _pairs(facts.get("packages"), " "),
+        "Raw file": f"{found['file']}, sha256 {found['sha256']}" if "file" in found else "none: nothing was measured",
+        "Run": f"{facts.get('run_id', NOT_KNOWN)}, started {facts.get('started', NOT_KNOWN)}",
+        "Certificate": certificate(found),
+        "Time inside the models": _share(model_share(found)),
+        "Calls recorded": f"{found['calls']:,}" if "calls" in found else NOT_KNOWN,
+        "Left out": _left_out(found.get("excluded")),
+    }
+
+
+def _commit(commit):
+    if isinstance(commit, dict):
+        changed = " with uncommitted changes" if commit.get("dirty") else ""
+        return f"commit {commit.get('commit') or commit.get('sha') or NOT_KNOWN}{changed}"
+    return f"commit {commit}" if commit else NOT_KNOWN
+
+
+def _pairs(value, between=": "):
+    """A mapping as 'key: value, …' in its own order; nested ones in brackets; empty ones are unknown."""
+    if isinstance(value, dict):
+        filled = [(k, v) for k, v in value.items() if v not in (None, "", [], {})]
+        return ", ".join(f"{k.replace('_', ' ')}{between}{_nested(v)}" for k, v in filled) or NOT_KNOWN
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_nested, value)) or NOT_KNOWN
+    return str(value) if value not in (None, "") else NOT_KNOWN
+
+
+def _nested(value):
+    return f"({_pairs(value)})" if isinstance(value, (dict, list)) else str(value)
+
+
+def _share(share):
+    return NOT_KNOWN if math.isnan(share) else f"{100 * share:.0f} % of the run's wall time"
+
+
+def _left_out(rows):
+    if rows is None:
+        return NOT_KNOWN
+    return "; ".join(f"{r['count']} of {r['of']} {r['what']} ({r['reason']})" for r in rows) or "nothing"
