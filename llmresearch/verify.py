@@ -1,0 +1,139 @@
+"""Re-deriving a rendered report from its raw file, and listing every place where the two differ."""
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from . import render
+from .claims import ReportError
+
+ASSETS = ("tables/*.csv", "figures/*.csv", "figures/*.png", "claims.json", "numbers.json", "report.json")
+"""What a report writes into its folder, beside the raw file."""
+ABSENT = "(absent)"
+WINDOW = 60
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place where a report does not follow from its raw file; `line` counts from 1, 0 for a whole file."""
+
+    file: str
+    line: int
+    shown: str
+    derived: str
+
+    def __str__(self):
+        return f"{self.file}:{self.line}: shown {self.shown!r}, derived {self.derived!r}"
+
+
+def verify(folder, notebook=None):
+    """Every Difference between a rendered report and what its raw file gives; an empty list where it holds.
+
+    `folder` is outputs/<study>; its pages lie beside it. The notebook runs again on the raw file (which may have been
+    compressed since), with measuring switched off, into a folder of its own; pages, tables, figures, their data, claims
+    and numbers are compared byte by byte.
+    """
+    folder = Path(folder).resolve()
+    with TemporaryDirectory() as elsewhere:
+        derived = derive(folder, elsewhere, notebook)
+        return compare(folder, derived)
+
+
+def derive(folder, elsewhere, notebook=None):
+    """Render the report of `folder` again from its raw file; the folder in `elsewhere` that holds the result."""
+    folder = Path(folder).resolve()
+    manifest = _manifest(folder)
+    notebook = render.find(manifest["study"], notebook)
+    known = render.declared(notebook)
+    values = {k: v for k, v in manifest["params"].items() if k in known and v != known[k]}
+    rendered = render.report(
+        manifest["study"], overrides=values, raw=_raw(folder, manifest), out_folder=elsewhere, measure=False, notebook=notebook
+    )
+    return rendered.folder
+
+
+def _manifest(folder):
+    path = folder / "report.json"
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise ReportError(f"{path}: cannot be read ({error.strerror}). Name the folder of a rendered report, such as outputs/tr118.") from error
+    except ValueError as error:
+        raise ReportError(f"{path}: not JSON. Render the report again, or restore the file.") from error
+
+
+def _raw(folder, manifest):
+    """The raw file that the report names, compressed or not."""
+    if not manifest.get("raw"):
+        raise ReportError(f"{folder / 'report.json'}: names no raw file, so nothing can be derived. Render the report from one.")
+    raw = folder / manifest["raw"]
+    for path in (raw, raw.with_name(raw.name + ".gz"), raw.with_name(raw.name.removesuffix(".gz"))):
+        if path.is_file():
+            return path
+    raise ReportError(f"{raw}: not there, nor compressed. Put the raw file of the report back to verify it.")
+
+
+def compare(shown, derived):
+    """Every Difference between two report folders and the pages beside them, in the order of their names."""
+    shown, derived = Path(shown), Path(derived)
+    pairs = {f"{shown.name}/{n}": (shown / n, derived / n) for n in sorted(_assets(shown) | _assets(derived))}
+    for suffix in (".md", ".html"):
+        name = shown.name.upper() + suffix
+        pairs[name] = (shown.parent / name, derived.parent / name)
+    found = []
+    for name, (here, there) in pairs.items():
+        found += _file(name, _bytes(here), _bytes(there))
+    return found
+
+
+def _assets(folder):
+    return {path.relative_to(folder).as_posix() for pattern in ASSETS for path in folder.glob(pattern)}
+
+
+def _bytes(path):
+    return path.read_bytes() if path.is_file() else None
+
+
+def _file(name, shown, derived):
+    if name.endswith("report.json"):
+        shown, derived = _without_place(shown), _without_place(derived)
+    if shown == derived:
+        return []
+    if shown is None or derived is None:
+        return [Difference(name, 0, ABSENT if shown is None else "a file", ABSENT if derived is None else "a file")]
+    if name.endswith(".png"):
+        return [Difference(name, 0, f"{len(shown)} bytes", f"{len(derived)} other bytes")]
+    return _lines(name, shown.decode(errors="replace"), derived.decode(errors="replace"))
+
+
+def _without_place(content):
+    """report.json without the place of the raw file, which is another from another folder."""
+    return content if content is None else b"\n".join(x for x in content.split(b"\n") if not x.startswith(b' "raw": '))
+
+
+def _lines(name, shown, derived):
+    """One Difference for every line that was changed, put in or left out."""
+    a, b = shown.splitlines(), derived.splitlines()
+    if len(a) == len(b):
+        changed = [(i, x, y) for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
+        found = [Difference(name, i + 1, *_around(x, y)) for i, x, y in changed]
+    else:
+        found = list(_moved(name, a, b))
+    return found or [Difference(name, 0, "other line ends", "as written")]
+
+
+def _moved(name, a, b):
+    for what, a1, a2, b1, b2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        for step in range(max(a2 - a1, b2 - b1) if what != "equal" else 0):
+            x = a[a1 + step] if a1 + step < a2 else ABSENT
+            y = b[b1 + step] if b1 + step < b2 else ABSENT
+            yield Difference(name, min(a1 + step, max(a2, 1) - 1) + 1, *_around(x, y))
+
+
+def _around(x, y):
+    """The part of two lines around the first character in which they differ."""
+    first = next((i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q), min(len(x), len(y)))
+    start = max(0, first - WINDOW // 2)
+    return x[start:start + WINDOW], y[start:start + WINDOW]
