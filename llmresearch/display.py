@@ -89,6 +89,11 @@ def estimate(value, low=math.nan, high=math.nan, unit=""):
     return f"{text} [{number(low, decimals)}, {number(high, decimals)}]"
 
 
+def chance(p):
+    """A p-value: three decimals, '< 0.001' below."""
+    return "< 0.001" if p < 0.001 else number(p, 3)
+
+
 class Shown:
     """A table ready to be shown: heads, rows of text, which columns are numbers and which cells are badges.
 
@@ -121,6 +126,8 @@ class Shown:
         if pd.api.types.is_integer_dtype(column) and self.unit(name) == "":
             return self._take(_head(name, ""), [number(v) for v in column], True)
         values = [float(v) if v is not None and not pd.isna(v) else math.nan for v in column]
+        if str(name).split("_")[0] == "p":
+            return self._take(_head(name, ""), [chance(v) for v in values], True)
         factor, shown = scale(values, self.unit(name))
         whole = all(v == int(v) for v in values if math.isfinite(v)) and factor == 1.0
         cells = [number(v / factor, 0 if whole else None) for v in values]

@@ -83,10 +83,11 @@ def certificate(found):
 
 
 def model_share(found):
-    """Seconds inside the models over the run's wall seconds; nan where the sidecar does not tell."""
+    """Seconds inside the models over the run's wall seconds after loading; nan where the sidecar does not tell."""
     facts = found["facts"]
     inside = facts.get("model_seconds") or found.get("model_seconds") or math.nan
-    return inside / facts["wall_seconds"] if facts.get("wall_seconds") else math.nan
+    after = (facts.get("wall_seconds") or math.nan) - (facts.get("load_seconds") or 0.0)
+    return inside / after if after > 0 else math.nan
 
 
 def shown(found):
@@ -94,7 +95,7 @@ def shown(found):
     facts = found["facts"]
     return {
         "Code": _commit(facts.get("commit")),
-        "Machine": _pairs(facts.get("machine")),
+        "Machine": _machine(facts.get("machine")),
         "Packages": _pairs(facts.get("packages"), " "),
         "Raw file": f"{found['file']}, sha256 {found['sha256']}" if "file" in found else "none: nothing was measured",
         "Run": f"{facts.get('run_id', NOT_KNOWN)}, started {facts.get('started', NOT_KNOWN)}",
@@ -112,6 +113,20 @@ def _commit(commit):
     return f"commit {commit}" if commit else NOT_KNOWN
 
 
+def _machine(machine):
+    """Processor, cores, memory, GPUs, system; what else the sidecar holds stays there."""
+    if not isinstance(machine, dict):
+        return _pairs(machine)
+    cores, memory = machine.get("cores"), machine.get("memory_bytes")
+    gpus = [_pairs(gpu) for gpu in machine.get("gpus") or []]
+    python = machine.get("python")
+    parts = [
+        machine.get("processor"), cores and f"{cores} cores", memory and f"{memory / 2**30:.1f} GiB memory", *gpus,
+        machine.get("system"), python and f"Python {python}",
+    ]  # fmt: skip
+    return ", ".join(str(part) for part in parts if part) or NOT_KNOWN
+
+
 def _pairs(value, between=": "):
     """A mapping as 'key: value, …' in its own order; nested ones in brackets; empty ones are unknown."""
     if isinstance(value, dict):
@@ -127,7 +142,9 @@ def _nested(value):
 
 
 def _share(share):
-    return NOT_KNOWN if math.isnan(share) else f"{100 * share:.0f} % of the run's wall time"
+    if share > 1:
+        return "no share: a virtual clock counted more seconds than passed"
+    return NOT_KNOWN if math.isnan(share) else f"{100 * share:.0f} % of the wall time after loading"
 
 
 def _left_out(rows):

@@ -153,11 +153,10 @@ def _sentence(notebook, error, running, values):
             heading = (re.findall(r"^#+ +(.+)$", cell.source, re.M) or [heading])[-1]
         elif cell.source == error.source:
             break
-    said = _plain(error.evalue) or "no message"
-    kind = "" if error.ename.endswith("Error") and said.count(":") and said.endswith(".") else f"{error.ename}: "
+    said = (_plain(error.evalue) or "no message").rstrip(".")
     raw = values.get("raw") or f"{values['folder']}/{Path(notebook).stem}/raw/"
     return (
-        f"{Path(notebook).name}, cell [{error.exec_count}] under '{heading}': {kind}{said} "
+        f"{Path(notebook).name}, cell [{error.exec_count}] under '{heading}': {error.ename}: {said}. "
         f"What was measured stays in {raw}; the notebook up to there is {running}."
     )
 
