@@ -1,0 +1,38 @@
+"""Many comparisons at once: p-values corrected for their number."""
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+
+from .records import LlmResearchError
+
+METHODS = {"holm": "holm", "bonferroni": "bonferroni", "bh": "fdr_bh", "fdr_bh": "fdr_bh",
+           "benjamini_hochberg": "fdr_bh"}
+
+
+def adjust(p, correction="holm"):
+    """Adjusted p-values, as an array in the order of `p`; nan (nothing was tested) stays nan and does not count.
+
+    holm and bonferroni keep the chance of any false claim at alpha, bh the share of false claims among all claims.
+    """
+    p = np.asarray(p, dtype=float)
+    if correction in (None, "none"):
+        return p.copy()
+    if correction not in METHODS:
+        raise LlmResearchError(f"correction: {correction!r} is not known. Known: {', '.join(METHODS)}, none.")
+    tested = np.isfinite(p)
+    if ((p[tested] < 0) | (p[tested] > 1)).any():
+        raise LlmResearchError("p: a value outside 0 to 1 is no p-value. Give p-values.")
+    out = np.full(p.shape, np.nan)
+    if tested.any():
+        out[tested] = multipletests(p[tested], method=METHODS[correction])[1]
+    return out
+
+
+def holm(p):
+    """p-values adjusted by Holm's step-down: the chance of any false claim stays at alpha."""
+    return adjust(p, "holm")
+
+
+def benjamini_hochberg(p):
+    """p-values adjusted by Benjamini and Hochberg: the expected share of false claims stays at alpha."""
+    return adjust(p, "bh")
