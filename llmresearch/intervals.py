@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 NAN = float("nan")
+LOOKS_FROM = 6  # observations at the first look: below six a median has no 95 % interval
 
 
 @dataclass(frozen=True)
@@ -145,3 +146,8 @@ def level_at_look(k, level=0.95):
     if k < 1:
         raise ValueError(f"k: {k!r} is not a look; the first look is 1.")
     return 1 - (1 - level) / (k * (k + 1))
+
+
+def looks(n):
+    """How many looks a rule has taken that looks at `LOOKS_FROM` observations and after every doubling, up to `n`."""
+    return sum(n >= LOOKS_FROM * 2**k for k in range(40))

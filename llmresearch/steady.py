@@ -2,7 +2,8 @@
 
 The second half of the series is the reference. It must not move itself: its two halves must agree in their medians.
 The warm-up is then everything before the first call from which on every short window agrees with the reference.
-Agreement means within `CLOSE` of the median, or within what noise of the observed size explains.
+Agreement means within `CLOSE` of the median, or within what noise of the observed size explains. A series so short and
+noisy that a change of 1 % could hide in it is `too few`, not steady.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import numpy as np
 CLOSE = 0.005        # relative: half of the 1 % that a warm-up may leave in a median
 LEAST = 12           # calls: fewer say nothing about steadiness
 WINDOWS = (3, 6, 12, 24, 48)
-_SURE = 4.0          # standard errors: with some ten looks, a flat series is doubted once in a thousand
+_SURE = 5.0          # standard errors for one of many windows: a flat series is doubted about once in a hundred
+_TREND = 3.3         # standard errors for the one test of a trend: once in a thousand
 
 
 @dataclass(frozen=True)
@@ -29,32 +31,32 @@ def steady_from(seconds):
     if len(x) < LEAST:
         return Steady(0, "too few")
     tail = x[len(x) // 2:]
-    if _drifts(tail):
+    moved, error = _halves(tail)
+    room = 2 * CLOSE * abs(np.median(tail))
+    if moved > max(room, _SURE * error) or moved > room and _trend(tail) > _TREND:
         return Steady(len(x) // 2, "not-stationary")
-    return Steady(_first_agreeing(x, np.median(tail), _spread(tail)), "steady")
+    discard = _first_agreeing(x, np.median(tail), _noise(x))
+    settled = error <= room and moved <= room + error
+    return Steady(discard, "steady" if settled else "too few")
 
 
-def _drifts(tail):
-    """Do the halves or the thirds of what should be steady differ by more than noise, in place or in spread?"""
-    halves = np.array_split(tail, 2)
-    a, b = halves
-    centre = np.median(tail)
-    noise = _spread(tail) * np.sqrt(np.pi / 2 * (1 / len(a) + 1 / len(b)))
-    moved = abs(np.median(a) - np.median(b)) > max(2 * CLOSE * abs(centre), _SURE * noise)
-    return moved or _rank_trend(tail) > _SURE
+def _halves(tail):
+    """How far the medians of the two halves lie apart, and the standard error of that."""
+    a, b = np.array_split(tail, 2)
+    error = _noise(tail) * np.sqrt(np.pi / 2 * (1 / len(a) + 1 / len(b)))
+    return abs(np.median(a) - np.median(b)), error
 
 
-def _rank_trend(x):
-    """The size of the trend of ranks with time, in standard errors (Spearman's rho times the root of n - 1)."""
-    if np.ptp(x) <= 2 * CLOSE * abs(np.median(x)):
-        return 0.0
+def _trend(x):
+    """The trend of ranks with time in standard errors: Spearman's rho after Fisher's transform (Fieller et al. 1957)."""
     ranks = np.argsort(np.argsort(x))
-    return abs(np.corrcoef(ranks, np.arange(len(x)))[0, 1]) * np.sqrt(len(x) - 1)
+    rho = min(abs(np.corrcoef(ranks, np.arange(len(x)))[0, 1]), 1 - 1e-9)
+    return np.arctanh(rho) * np.sqrt((len(x) - 3) / 1.06)
 
 
-def _spread(x):
-    """A standard deviation from the median of absolute deviations, blind to stalls (1.4826: normal consistency)."""
-    return 1.4826 * np.median(np.abs(x - np.median(x)))
+def _noise(x):
+    """A standard deviation from differences of neighbours, blind to trends and stalls (1.4826: normal consistency)."""
+    return 1.4826 * np.median(np.abs(np.diff(x))) / np.sqrt(2)
 
 
 def _first_agreeing(x, centre, spread):

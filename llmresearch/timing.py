@@ -11,11 +11,10 @@ import time
 from dataclasses import dataclass
 
 from . import interference
-from .intervals import level_at_look, median_interval
+from .intervals import LOOKS_FROM, level_at_look, median_interval
 from .steady import LEAST, steady_from
 from .telemetry import Telemetry
 
-LOOKS_FROM = 6      # the first look at the data: below six samples a median has no 95 % interval
 WARMUP_LIMIT = 400  # calls after which a series that will not settle is measured as it is, and called not stationary
 
 
@@ -86,8 +85,8 @@ def _timed(backend, phase, kind, index):
 def _schedule(cell, samples):
     """Yield (kind, index) until the rule of the cell is met; `samples()` gives the seconds of the phase so far."""
     yield "first", 0
-    count = 0
-    while not _warm(cell.warmup, count, samples):
+    start, count = time.perf_counter(), 0
+    while not warm(cell, count, samples, time.perf_counter() - start):
         yield "warmup", count
         count += 1
     start, count, look = time.perf_counter(), 0, 0
@@ -115,18 +114,17 @@ def narrow(seconds, look, within_percent):
     return estimate.relative_half_width * 100 <= within_percent
 
 
-def looks(samples):
-    """How many looks the interval rule has taken at this many samples: what the analysis must pay for."""
-    return sum(samples >= LOOKS_FROM * 2**k for k in range(40))
+def warm(cell, count, samples, elapsed):
+    """Has the warm-up been long enough: a fixed number, or (auto) until the second half of it is steady?
 
-
-def _warm(warmup, count, samples):
-    """Has the warm-up been long enough: a fixed number, or (auto) until the second half of it is steady?"""
-    if warmup != "auto":
-        return count >= warmup
-    if count >= WARMUP_LIMIT:
+    A series that does not settle ends at `WARMUP_LIMIT` or after `within_seconds`, and the report says what it was.
+    """
+    if cell.warmup != "auto":
+        return count >= cell.warmup
+    if count >= WARMUP_LIMIT or elapsed > cell.within_seconds:
         return True
-    if count < LEAST or count & (count - 1) and count % 100:
+    power_of_two = count & (count - 1) == 0
+    if count < LEAST or not power_of_two and count % 100:
         return False
     return steady_from(samples("warmup")).verdict == "steady"
 

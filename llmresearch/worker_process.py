@@ -51,7 +51,7 @@ class WorkerProcess:
         A process that never got ready would not do so for its next cell either: all its cells end as the first.
         """
         calls = []
-        for message in self._messages():
+        for message in self.messages():
             if "ready" in message:
                 self.ready = True
                 self.load_seconds = time.monotonic() - self.started
@@ -65,7 +65,7 @@ class WorkerProcess:
             for _ in range(1 if self.ready else self.pending):
                 yield calls, found
 
-    def _messages(self):
+    def messages(self):
         """Yield each message of the worker, until it has none left or is late; the parent sleeps in between."""
         channel, buffered = self.process.stdout.fileno(), b""
         deadline = time.monotonic() + self.timeout
@@ -110,7 +110,7 @@ def _spawn(cell, words):
     try:
         return subprocess.Popen(
             [python, "-m", "llmresearch.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words,
-            env=_environment(cell), start_new_session=True,
+            env=environment(cell), start_new_session=True,
         )  # fmt: skip
     except OSError as error:
         raise WorkerNotStarted(
@@ -119,7 +119,7 @@ def _spawn(cell, words):
         ) from error
 
 
-def _environment(cell):
+def environment(cell):
     """The worker's environment: this package importable, and as many compute threads as the cell says."""
     threads = str(cell.threads or timing.available_cores())
     home = str(Path(__file__).resolve().parent.parent)

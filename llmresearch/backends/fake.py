@@ -3,8 +3,8 @@
 Seconds of one forward = OVERHEAD + parameters × tokens × PER_PARAMETER, times `slowdown`, times noise. Noise is
 lognormal and seeded by cell and session; options add what real machines do: `noise` (sd of the logarithm), `session`
 (sd of a factor per process), `drift` (relative, per call), `warm` (calls until 1/e of a doubled first call is left),
-`stall` (chance of a call that takes five times as long), `autocorrelation` (of the noise). `fail`, `refuse`, `hang`,
-`die` and `uncached` break it on purpose.
+`stall` (chance of a call that takes five times as long), `autocorrelation` (of the noise). `fail`, `refuse`, `hang`
+and `die` break it on purpose. With `real` the time is really spent, spinning on one core.
 """
 
 import hashlib
@@ -32,13 +32,14 @@ class Fake:
         self.marks = []
 
     def clock(self):
-        return self.now
+        return self.now if self.virtual else time.perf_counter_ns()
 
     def refuses(self, cell):
         return cell.options.get("refuse")
 
     def load(self, cell, folder=None):
         self.options = cell.options
+        self.virtual = not cell.options.get("real")
         self.parameters = parameters(cell)
         seed = hashlib.sha256(f"{cell.cell_id} {cell.session} {cell.seed}".encode()).digest()
         self.chance = random.Random(seed)
@@ -68,7 +69,13 @@ class Fake:
 
     def _forward(self, tokens):
         work = OVERHEAD_NS + self.parameters * tokens * NS_PER_PARAMETER
-        self.now += round(work * self.noise * self.options.get("slowdown", 1.0))
+        self._spend(round(work * self.noise * self.options.get("slowdown", 1.0)))
+
+    def _spend(self, nanoseconds):
+        self.now += nanoseconds
+        end = 0 if self.virtual else time.perf_counter_ns() + nanoseconds
+        while time.perf_counter_ns() < end:
+            pass
 
     def prefill(self):
         self._forward(self.cell.prompt_tokens * self.cell.batch)
@@ -80,7 +87,7 @@ class Fake:
 
     def e2e(self):
         self._forward(self.cell.prompt_tokens * self.cell.batch)
-        self.marks.append(self.now)
+        self.marks.append(self.clock())
         return self._steps(self.cell.new_tokens - 1) + self.cell.batch
 
     def generate(self):
@@ -92,7 +99,7 @@ class Fake:
     def _steps(self, steps):
         for _ in range(steps):
             self._forward(self.cell.batch)
-            self.marks.append(self.now)
+            self.marks.append(self.clock())
         self._last = [self._row(row, self.cell.new_tokens) for row in self.ids]
         return steps * self.cell.batch
 
