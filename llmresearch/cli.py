@@ -3,106 +3,108 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from .records import LlmResearchError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
-                  help="Compare LLM inference engines, and say what the data can carry.")  # fmt: skip
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-File = Annotated[Path | None, typer.Option("-f", "--file", help="Parameters as YAML.")]
-Raw = Annotated[Path | None, typer.Option(help="The raw file to continue, or to read.")]
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def app():
+    """Compare LLM inference engines, and say what the data can carry."""
 
 
 @app.command()
-def report(
-    study: str,
-    file: File = None,
-    parameter: Annotated[list[tuple[str, str]] | None, typer.Option("-p", help="A parameter over the file's.", metavar="NAME VALUE")] = None,
-    raw: Raw = None,
-    measure: Annotated[bool, typer.Option(help="Measure what the raw file lacks.")] = True,
-    out: Annotated[Path | None, typer.Option(help="The folder for the report (default: the study's `folder`).")] = None,
-):
+@click.argument("study")
+@click.option("-f", "--file", type=click.Path(path_type=Path), help="Parameters as YAML.")
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter over the file's.")
+@click.option("--raw", type=click.Path(path_type=Path), help="The raw file to continue, or to read.")
+@click.option("--measure/--no-measure", default=True, help="Measure what the raw file lacks.", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="The report's folder (default: the parameter `folder`).")
+def report(study, file, pairs, raw, measure, out):
     """Measure what is missing, execute the study's notebook and render it."""
     from .render import report as render
 
-    found = render(study, file, _overrides(parameter), raw=raw, out_folder=out, measure=measure)
-    typer.echo(f"{found.markdown}\n{found.html}")
+    found = render(study, file, _values(pairs), raw=raw, out_folder=out, measure=measure)
+    click.echo(f"{found.markdown}\n{found.html}")
 
 
-def _overrides(pairs):
+def _values(pairs):
     """The (NAME, VALUE) pairs as a dict; each value is read as YAML."""
     import yaml
 
-    return {name: yaml.safe_load(value) for name, value in pairs or ()}
+    return {name: yaml.safe_load(value) for name, value in pairs}
 
 
 @app.command()
-def measure(file: Path, raw: Annotated[Path, typer.Option(help="The raw file to write or to continue.")]):
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--raw", required=True, type=click.Path(path_type=Path), help="The raw file to write or to continue.")
+def measure(file, raw):
     """Measure only: no notebook, no analysis. Run it again to go on where it stopped."""
     from .matrix import load, measuring, plan
     from .runner import measure as run
 
     values = load(file)
-    cells = plan({"study": file.name.split(".")[0]} | measuring(_checked(values, file)))
-    typer.echo(run(cells, raw, params=values))
+    study = file.name.split(".")[0]
+    _known(values, file, study)
+    click.echo(run(plan({"study": study} | measuring(values)), raw, params=values))
 
 
-def _checked(values, file):
-    """The values, where every key is one of measuring or of the study's notebook."""
+def _known(values, file, study):
+    """Nothing; refuses a key that neither measuring nor the study's notebook knows."""
     from .matrix import Params, known_keys
     from .render import ReportError, declared, find
 
     try:
-        known = declared(find(file.name.split(".")[0]))
+        notebook = declared(find(study))
     except ReportError:
-        known = {}
-    known_keys(str(file), {k: v for k, v in values.items() if k not in known}, Params)
-    return values
+        notebook = {}
+    known_keys(str(file), {k: v for k, v in values.items() if k not in notebook}, Params)
 
 
 @app.command()
-def doctor(
-    as_json: Json = False,
-    python: Annotated[list[str] | None, typer.Option(help="BACKEND=PATH: an engine's own interpreter.")] = None,
-):
+@as_json
+@click.option("--python", nargs=2, multiple=True, metavar="BACKEND PATH", help="An engine's own interpreter.")
+def doctor(as_json, python):
     """What is here, and what each backend lacks."""
     from . import doctor as doctor_
 
-    found = doctor_.examine(dict(pair.split("=", 1) for pair in python or () if "=" in pair))
-    typer.echo(json.dumps(found, indent=1) if as_json else doctor_.text(found))
+    found = doctor_.examine(dict(python))
+    click.echo(json.dumps(found, indent=1) if as_json else doctor_.text(found))
 
 
 @app.command()
-def verify(folders: list[Path]):
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+def verify(folders):
     """Derive every number, table, figure and claim of a rendered report again from its raw file."""
     from .verify import verify as differences
 
     found = [line for folder in folders for line in differences(folder)]
     for line in found:
-        typer.echo(line)
+        click.echo(line)
     if found:
-        raise typer.Exit(1)
-    typer.echo(f"verified: {', '.join(map(str, folders))}")
+        sys.exit(1)
+    click.echo(f"verified: {', '.join(map(str, folders))}")
 
 
 @app.command()
-def selfcheck(checks: Annotated[list[str] | None, typer.Argument()] = None, as_json: Json = False):
+@click.argument("checks", nargs=-1)
+@as_json
+def selfcheck(checks, as_json):
     """Check the clock, the harness and its statistics on this machine, and store the certificate."""
     from . import selfcheck as selfcheck_
 
     results = []
     for result in selfcheck_.run(checks):
         results.append(result)
-        typer.echo(_line(result), err=as_json)
+        click.echo(_line(result), err=as_json)
     found = selfcheck_.certificate(results)
     path = selfcheck_.store(found)
-    typer.echo(json.dumps(found, indent=1) if as_json else f"certificate: {path}")
+    click.echo(json.dumps(found, indent=1) if as_json else f"certificate: {path}")
     if not all(result["passed"] for result in results):
-        raise typer.Exit(1)
+        sys.exit(1)
 
 
 def _line(result):
