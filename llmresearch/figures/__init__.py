@@ -1,0 +1,12 @@
+"""One function per kind of figure: data frame in, matplotlib Figure out; nothing is drawn on a screen."""
+
+from .costs import cost_throughput, memory_components, roofline_share
+from .ratios import ratio_forest
+from .scaling import crossover, scaling
+from .style import nothing
+from .times import cold_start, decode_length, latency_distributions, phase_stack
+
+__all__ = [
+    "cold_start", "cost_throughput", "crossover", "decode_length", "latency_distributions", "memory_components", "nothing",
+    "phase_stack", "ratio_forest", "roofline_share", "scaling",
+]  # fmt: skip

@@ -1,0 +1,111 @@
+"""Figures over size: a law with its band and the range it was fitted in, and where two engines cross."""
+
+import numpy as np
+
+from . import style
+from .style import SOFT, styled
+
+BEYOND = 3.0
+"""A law is drawn this many times beyond the smallest and largest size, dashed and shaded."""
+
+
+@styled
+def scaling(points, laws=None, x="params_measured", by="backend", value=None, xlabel="parameters"):
+    """Time against size on logarithmic axes, one colour a group, with its law where there is one.
+
+    `points`: one row per group and size with `median` (or value, seconds), `low`, `high` in seconds. `laws` maps a
+    group's name to something with `.predict(sizes)` that gives value, low and high (a frame, a tuple or an Estimate per
+    size) in seconds. Outside the measured sizes the curve is dashed on grey: extrapolated.
+    """
+    value = style.centre(points, value)
+    factor, unit = style.unit(points[value], "s")
+    found = style.groups(points, by)
+    looks = style.colours([name for name, _ in found])
+    figure, (ax,) = style.sheet(height=4.0)
+    for name, group in found:
+        law = (laws or {}).get(name)
+        if law is not None:
+            _law(ax, law, group[x].to_numpy(float), factor, looks[name][0])
+        _points(ax, group, x, value, factor, *looks[name], name)
+    style.logarithmic(ax.xaxis)
+    style.logarithmic(ax.yaxis)
+    if laws:
+        _shade(ax, points[x].to_numpy(float))
+    ax.set(xlabel=xlabel, ylabel=f"time of one call, {unit}")
+    style.key(ax)
+    return figure
+
+
+def _points(ax, group, x, value, factor, colour, marker, name):
+    spread = style.errors(group, value) / factor
+    ax.errorbar(group[x], group[value] / factor, spread, fmt=marker, color=colour, mec="white", mew=0.7, capsize=2.5,
+                elinewidth=1.1, label=name, zorder=4)  # fmt: skip
+
+
+def _law(ax, law, sizes, factor, colour):
+    """The curve with its band: solid where it was fitted, dashed beyond."""
+    low, high = sizes.min(), sizes.max()
+    for start, end, line in ((low / BEYOND, low, "--"), (low, high, "-"), (high, high * BEYOND, "--")):
+        grid = np.geomspace(start, end, 60)
+        middle, below, above = curve(law, grid)
+        ax.plot(grid, middle / factor, line, color=colour, lw=1.4, zorder=3)
+        if np.isfinite(below).any():
+            ax.fill_between(grid, below / factor, above / factor, color=colour, alpha=0.14, lw=0)
+
+
+def curve(law, sizes):
+    """(value, low, high) of a law at `sizes` as arrays, whatever form its prediction has."""
+    found = law.predict(sizes)
+    if hasattr(found, "columns"):
+        names = ("value", "low", "high")
+        return tuple(found[n].to_numpy(float) if n in found else np.full(len(sizes), np.nan) for n in names)
+    if isinstance(found, tuple):
+        return tuple(np.asarray(part, float) for part in found)
+    if hasattr(found, "value"):
+        return tuple(np.asarray(getattr(found, n), float) for n in ("value", "low", "high"))
+    if len(found) and hasattr(found[0], "value"):
+        return tuple(np.array([getattr(e, n) for e in found], float) for n in ("value", "low", "high"))
+    return np.asarray(found, float), np.full(len(sizes), np.nan), np.full(len(sizes), np.nan)
+
+
+def _shade(ax, sizes):
+    """Grey outside of the measured sizes, with the word for it."""
+    left, right = sizes.min() / BEYOND, sizes.max() * BEYOND
+    ax.axvspan(left, sizes.min(), color="#8a8f98", alpha=0.09, lw=0)
+    ax.axvspan(sizes.max(), right, color="#8a8f98", alpha=0.09, lw=0)
+    ax.set_xlim(left, right)
+    place = ax.get_xaxis_transform()
+    ax.text((sizes.max() * right) ** 0.5, 0.02, "extrapolated", transform=place, ha="center", color=SOFT, size=8)
+
+
+@styled
+def crossover(points, found=None, x="params_measured", ratio="ratio", by=None, xlabel="parameters", ylabel="ratio of times"):
+    """The ratio of two engines against size, the line of equality, and where it is crossed with its interval.
+
+    `points`: one row per size with `ratio`, `low`, `high`. `found` has value, low and high, or `.value` and `.bootstrap`
+    (itself with low and high) in the unit of `x`; an unbounded end is drawn to the edge, none without an interval.
+    """
+    groups = style.groups(points, by)
+    looks = style.colours([name for name, _ in groups])
+    figure, (ax,) = style.sheet(height=3.6)
+    ax.axhline(1, color=style.INK, lw=1)
+    for name, group in groups:
+        _points(ax, group, x, ratio, 1.0, *looks[name], name)
+    style.logarithmic(ax.xaxis)
+    style.logarithmic(ax.yaxis)
+    if found is not None:
+        _crossing(ax, found)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    style.key(ax)
+    return figure
+
+
+def _crossing(ax, found):
+    edges = found if hasattr(found, "low") else getattr(found, "bootstrap", None)
+    left, right = ax.get_xlim()
+    if edges is not None and not np.isnan([edges.low, edges.high]).any():
+        ax.axvspan(max(edges.low, left), min(edges.high, right), color=style.COLOURS[4], alpha=0.22, lw=0)
+    if np.isfinite(found.value) and left <= found.value <= right:
+        ax.axvline(found.value, color=style.COLOURS[4], lw=1.6)
+        ax.text(found.value, 1.01, style.short(found.value), transform=ax.get_xaxis_transform(), ha="center", size=8.5)
+    ax.set_xlim(left, right)
