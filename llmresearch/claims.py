@@ -33,8 +33,8 @@ class Claim:
     unit: str = ""
 
     def asdict(self):
-        """The claim as claims.json holds it: floats as they are, None where there is no number."""
-        return {key: None if _nan(value) else value for key, value in asdict(self).items()}
+        """The claim as claims.json holds it, every column."""
+        return asdict(self)
 
 
 def weakest(*labels):
@@ -74,11 +74,9 @@ def verdict(value, low, high, above=None, below=None):
         return "not measured"
     if math.isnan(low) or math.isnan(high):
         return "undecided"
-    above = -math.inf if above is None else above
-    below = math.inf if below is None else below
-    if low > above and high < below:
-        return "supported"
-    return "refuted" if high <= above or low >= below else "undecided"
+    if (above is not None and high <= above) or (below is not None and low >= below):
+        return "refuted"
+    return "supported" if (above is None or low > above) and (below is None or high < below) else "undecided"
 
 
 def as_estimate(thing, label="measured"):
@@ -95,7 +93,3 @@ def as_estimate(thing, label="measured"):
 
 def _float(value):
     return math.nan if value is None else float(value)
-
-
-def _nan(value):
-    return isinstance(value, float) and not math.isfinite(value)

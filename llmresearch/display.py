@@ -34,6 +34,7 @@ BADGES = {
 MARKS = {"good": "✓", "bad": "✗", "open": "?", "none": "–"}
 MISSING = "–"
 LONGEST = 40
+WIDE = 36
 
 
 def digits(value, low=math.nan, high=math.nan):
@@ -172,7 +173,7 @@ class Shown:
 
     def _cells(self, row):
         for cell, numeric in zip(row, self.numeric, strict=True):
-            yield f"<td{_side(numeric)}>{_faint(escape(cell)) if numeric else badge(cell)}</td>"
+            yield f"<td{_side(numeric, cell)}>{_faint(escape(cell)) if numeric else badge(cell)}</td>"
 
 
 def badge(word):
@@ -260,8 +261,9 @@ def _piped(cell):
     return str(cell).replace("|", "\\|").replace("\n", " ")
 
 
-def _side(numeric):
-    return ' class="lr-n"' if numeric else ""
+def _side(numeric, cell=""):
+    """The class of a cell: numbers stand to the right, long texts keep a width that can be read."""
+    return ' class="lr-n"' if numeric else ' class="lr-w"' if len(cell) > WIDE else ""
 
 
 def _faint(text):

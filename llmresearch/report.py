@@ -194,7 +194,7 @@ class Report:
 
 
 def _json(value):
-    """JSON with the same bytes every time; a float that is no number is null."""
+    """JSON with the same bytes every time; nan is null, and what is unbounded the text inf or -inf."""
     return json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
@@ -203,7 +203,9 @@ def _finite(value):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def _name(name, what):

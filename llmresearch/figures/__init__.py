@@ -2,7 +2,7 @@
 
 from .costs import cost_throughput, memory_components, roofline_share
 from .ratios import ratio_forest
-from .scaling import crossover, scaling
+from .sizes import crossover, scaling
 from .style import nothing
 from .times import cold_start, decode_length, latency_distributions, phase_stack
 
