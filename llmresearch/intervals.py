@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 NAN = float("nan")
-LOOKS_FROM = 6  # observations at the first look: below six a median has no 95 % interval
+LOOKS_FROM = 7  # observations at the first look: below seven a median has no interval at that look's 97.5 %
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,7 @@ def _spawn(cell, words):
             env=environment(cell), start_new_session=True,
         )  # fmt: skip
     except OSError as error:
+        words.close()
         raise WorkerNotStarted(
             f"backends: {cell.backend}: {python} could not be started ({error.strerror}). "
             "Give the path of a Python interpreter as `python`, or leave it out."
