@@ -1,0 +1,99 @@
+"""A report follows from its raw file, or `verify` says where it does not."""
+
+import gzip
+import importlib.util
+from pathlib import Path
+
+import example
+import pytest
+
+from llmresearch.claims import ReportError
+from llmresearch.verify import compare, verify
+
+BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "verify_edits.py"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return example.copied(tmp_path)
+
+
+@pytest.fixture
+def derived():
+    return example.rendered().folder
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_an_untouched_report_has_no_differences_also_when_its_raw_file_was_compressed(folder):
+    raw = folder / "raw" / "fixture.jsonl"
+    raw.with_name("fixture.jsonl.gz").write_bytes(gzip.compress(raw.read_bytes(), mtime=0))
+    raw.unlink()
+    assert verify(folder, example.NOTEBOOK) == []
+
+
+def test_a_changed_raw_file_moves_everything_that_follows_from_it(folder):
+    raw = folder / "raw" / "fixture.jsonl"
+    raw.write_text(raw.read_text().replace('"seconds": 0.0', '"seconds": 0.1'))
+    files = {difference.file for difference in verify(folder, example.NOTEBOOK)}
+    assert {"FIXTURE.md", "FIXTURE.html", "fixture/tables/times.csv", "fixture/figures/samples.csv", "fixture/figures/samples.png"} <= files
+
+
+def test_a_changed_number_is_found_with_its_line_and_both_values(folder, derived):
+    change(folder.parent / "FIXTURE.md", "| refused |", "| refused now |")
+    [found] = compare(folder, derived)
+    assert found.file == "FIXTURE.md"
+    assert found.line == 1 + next(i for i, x in enumerate((folder.parent / "FIXTURE.md").read_text().splitlines()) if "refused now" in x)
+    assert "refused now" in str(found) and "shown" in str(found) and "derived" in str(found)
+
+
+@pytest.mark.parametrize("file", ["claims.json", "numbers.json", "tables/times.csv", "figures/samples.csv"])
+def test_a_changed_file_beside_the_page_is_found(folder, derived, file):
+    path = folder / file
+    digit = next(letter for letter in path.read_text() if letter in "123456789")
+    change(path, digit, str(int(digit) - 1))
+    assert [difference.file for difference in compare(folder, derived)] == [f"fixture/{file}"]
+
+
+def test_a_changed_status_in_the_html_is_found(folder, derived):
+    change(folder.parent / "FIXTURE.html", '<span class="lr-badge lr-good">supported</span>', '<span class="lr-badge lr-bad">refuted</span>')
+    [found] = compare(folder, derived)
+    assert found.file == "FIXTURE.html"
+
+
+def test_missing_added_and_changed_files_are_found(folder, derived):
+    (folder / "tables" / "times.csv").unlink()
+    (folder / "tables" / "more.csv").write_text("x\n1\n")
+    picture = folder / "figures" / "samples.png"
+    picture.write_bytes(picture.read_bytes()[:-1] + b"x")
+    found = {(d.file, d.shown, d.derived) for d in compare(folder, derived)}
+    assert ("fixture/tables/times.csv", "(absent)", "a file") in found
+    assert ("fixture/tables/more.csv", "a file", "(absent)") in found
+    assert "fixture/figures/samples.png" in {file for file, _, _ in found}
+
+
+def test_an_added_line_is_one_difference(folder, derived):
+    change(folder.parent / "FIXTURE.md", "## Claims\n", "## Claims\n\nAll of them hold.\n")
+    assert [d.shown for d in compare(folder, derived) if d.shown.strip()] == ["All of them hold."]
+
+
+def test_one_digit_edits_are_caught(derived):
+    spec = importlib.util.spec_from_file_location("verify_edits", BENCHMARK)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    assert benchmark.caught(derived, derived, 40) == 40
+
+
+def test_a_folder_that_is_no_report_is_one_sentence(tmp_path):
+    with pytest.raises(ReportError, match=r"report.json: cannot be read .*Name the folder of a rendered report"):
+        verify(tmp_path)
+
+
+def test_a_report_without_its_raw_file_is_one_sentence(folder):
+    (folder / "raw" / "fixture.jsonl").unlink()
+    with pytest.raises(ReportError, match="fixture.jsonl: not there, nor compressed. Put the raw file"):
+        verify(folder, example.NOTEBOOK)
