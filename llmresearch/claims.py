@@ -86,7 +86,10 @@ def as_estimate(thing, label="measured"):
     if all(hasattr(thing, name) for name in ("value", "low", "high")):
         n, method = getattr(thing, "n", 0), getattr(thing, "method", "")
         return Estimate(_float(thing.value), _float(thing.low), _float(thing.high), n, method=method)
-    value = _float(thing)
+    try:
+        value = _float(thing)
+    except (TypeError, ValueError) as error:
+        raise ReportError(f"estimate: a {type(thing).__name__} has no value, low and high. Give an Estimate or a number.") from error
     edge = value if label == "derived" else math.nan
     return Estimate(value, edge, edge, 1, method="exact arithmetic" if label == "derived" else "no interval")
 

@@ -10,6 +10,8 @@ import pytest
 
 from llmresearch import figures
 from llmresearch.figures import costs, sizes, style
+from llmresearch.crossovers import Interval
+from llmresearch.fits import power_law
 from llmresearch.report import PNG
 
 SIZES = [1e5, 1e6, 1e7, 1e8]
@@ -79,7 +81,7 @@ def test_a_cold_start_says_how_many_times_the_steady_call_the_first_one_takes():
 
 
 def test_a_law_is_solid_where_it_was_fitted_and_dashed_beyond():
-    law = SimpleNamespace(predict=lambda x: (x * 1e-9, x * 0.8e-9, x * 1.2e-9))
+    law = SimpleNamespace(predict=lambda x: x * 1e-9, interval=lambda x: (x * 0.8e-9, x * 1.2e-9))
     axes = figures.scaling(POINTS, {"hf": law}).axes[0]
     solid = [line for line in axes.get_lines() if line.get_linestyle() == "-" and len(line.get_xdata()) == 60]
     dashed = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
@@ -88,28 +90,22 @@ def test_a_law_is_solid_where_it_was_fitted_and_dashed_beyond():
     assert "extrapolated" in texts(axes.figure)
 
 
-@pytest.mark.parametrize("form", ["frame", "tuple", "estimates", "plain"])
-def test_a_prediction_may_have_any_of_its_forms(form):
-    forms = {
-        "frame": pd.DataFrame({"value": [1.0, 2.0], "low": [0.5, 1.0], "high": [2.0, 3.0]}),
-        "tuple": ([1.0, 2.0], [0.5, 1.0], [2.0, 3.0]),
-        "estimates": [SimpleNamespace(value=1.0, low=0.5, high=2.0), SimpleNamespace(value=2.0, low=1.0, high=3.0)],
-        "plain": [1.0, 2.0],
-    }
-    value, low, _ = sizes.curve(SimpleNamespace(predict=lambda _: forms[form]), np.array([1.0, 2.0]))
-    assert list(value) == [1.0, 2.0]
-    assert np.isnan(low).all() == (form == "plain")
+def test_a_power_law_has_a_band_and_a_law_without_an_interval_has_none():
+    law = power_law(SIZES, POINTS["median"])
+    value, low, high = sizes.curve(law, np.array([1e6]))
+    assert low[0] < value[0] < high[0]
+    assert np.isnan(sizes.curve(SimpleNamespace(predict=lambda x: x), np.array([1.0]))[1]).all()
 
 
 def test_a_crossing_is_a_line_with_the_band_of_its_interval():
-    found = SimpleNamespace(value=1e7, bootstrap=SimpleNamespace(low=5e6, high=2e7))
+    found = SimpleNamespace(value=1e7, bootstrap=Interval(5e6, 2e7))
     axes = figures.crossover(CROSS, found).axes[0]
     assert "10M" in texts(axes.figure)
     assert any(patch.get_x() == 5e6 and patch.get_width() == 1.5e7 for patch in axes.patches)
 
 
 def test_a_crossing_without_an_interval_has_no_band():
-    found = SimpleNamespace(value=1e7, bootstrap=SimpleNamespace(low=np.nan, high=np.nan))
+    found = SimpleNamespace(value=1e7, bootstrap=Interval(np.nan, np.nan))
     assert not figures.crossover(CROSS, found).axes[0].patches
 
 

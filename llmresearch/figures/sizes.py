@@ -14,8 +14,8 @@ def scaling(points, laws=None, x="params_measured", by="backend", value=None, xl
     """Time against size on logarithmic axes, one colour a group, with its law where there is one.
 
     `points`: one row per group and size with `median` (or value, seconds), `low`, `high` in seconds. `laws` maps a
-    group's name to something with `.predict(sizes)` that gives value, low and high (a frame, a tuple or an Estimate per
-    size) in seconds. Outside the measured sizes the curve is dashed on grey: extrapolated.
+    group's name to a PowerLaw or another law with `.predict(sizes)` and, for its band, `.interval(sizes)`, in seconds.
+    Outside the measured sizes the curve is dashed on grey: extrapolated.
     """
     value = style.centre(points, value)
     factor, unit = style.unit(points[value], "s")
@@ -54,18 +54,10 @@ def _law(ax, law, sizes, factor, colour):
 
 
 def curve(law, sizes):
-    """(value, low, high) of a law at `sizes` as arrays, whatever form its prediction has."""
-    found = law.predict(sizes)
-    if hasattr(found, "columns"):
-        names = ("value", "low", "high")
-        return tuple(found[n].to_numpy(float) if n in found else np.full(len(sizes), np.nan) for n in names)
-    if isinstance(found, tuple):
-        return tuple(np.asarray(part, float) for part in found)
-    if hasattr(found, "value"):
-        return tuple(np.asarray(getattr(found, n), float) for n in ("value", "low", "high"))
-    if len(found) and hasattr(found[0], "value"):
-        return tuple(np.array([getattr(e, n) for e in found], float) for n in ("value", "low", "high"))
-    return np.asarray(found, float), np.full(len(sizes), np.nan), np.full(len(sizes), np.nan)
+    """(value, low, high) of a law at `sizes` as arrays: its prediction, and the interval of a new point where it has one."""
+    value = np.asarray(law.predict(sizes), float)
+    low, high = law.interval(sizes) if hasattr(law, "interval") else np.full((2, len(sizes)), np.nan)
+    return value, np.asarray(low, float), np.asarray(high, float)
 
 
 def _shade(ax, sizes):
@@ -82,8 +74,8 @@ def _shade(ax, sizes):
 def crossover(points, found=None, x="params_measured", ratio="ratio", by=None, xlabel="parameters", ylabel="ratio of times"):
     """The ratio of two engines against size, the line of equality, and where it is crossed with its interval.
 
-    `points`: one row per size with `ratio`, `low`, `high`. `found` has value, low and high, or `.value` and `.bootstrap`
-    (itself with low and high) in the unit of `x`; an unbounded end is drawn to the edge, none without an interval.
+    `points`: one row per size with `ratio`, `low`, `high`. `found` is a Crossover in the unit of `x`; its bootstrap
+    interval is drawn where it is one stretch, to the edge where it has no end, and not at all where it is unknown.
     """
     groups = style.groups(points, by)
     looks = style.colours([name for name, _ in groups])
@@ -101,9 +93,8 @@ def crossover(points, found=None, x="params_measured", ratio="ratio", by=None, x
 
 
 def _crossing(ax, found):
-    edges = found if hasattr(found, "low") else getattr(found, "bootstrap", None)
-    left, right = ax.get_xlim()
-    if edges is not None and not np.isnan([edges.low, edges.high]).any():
+    edges, (left, right) = found.bootstrap, ax.get_xlim()
+    if edges.finite and not np.isnan([edges.low, edges.high]).any():
         ax.axvspan(max(edges.low, left), min(edges.high, right), color=style.COLOURS[4], alpha=0.22, lw=0)
     if np.isfinite(found.value) and left <= found.value <= right:
         ax.axvline(found.value, color=style.COLOURS[4], lw=1.6)
