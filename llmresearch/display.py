@@ -137,7 +137,8 @@ class Shown:
     def _interval(self, frame, name, pair):
         rows = frame[[name, *pair]].astype(float).to_numpy()
         factor, shown = scale(rows[:, 0], self.unit(name))
-        self._take(_head(name, shown, "95 % interval"), [estimate(*(row / factor)) for row in rows], True)
+        extra = "95 %" if any("95 % interval" in head for head in self.heads) else "95 % interval"
+        self._take(_head(name, shown, extra), [estimate(*(row / factor)) for row in rows], True)
 
     def _take(self, head, cells, numeric):
         self.heads.append(head)
@@ -167,7 +168,7 @@ class Shown:
 
     def html(self):
         """The same table as HTML; words of the closed vocabularies are badges."""
-        head = "".join(f"<th{_side(numeric)}>{escape(h)}</th>" for h, numeric in zip(self.heads, self.numeric, strict=True))
+        head = "".join(f"<th{_side(numeric)}>{_kept(escape(h))}</th>" for h, numeric in zip(self.heads, self.numeric, strict=True))
         rows = "\n".join("<tr>" + "".join(self._cells(row)) + "</tr>" for row in self.rows)
         return f'<div class="lr-scroll"><table class="lr-table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
 
@@ -264,6 +265,11 @@ def _piped(cell):
 def _side(numeric, cell=""):
     """The class of a cell: numbers stand to the right, long texts keep a width that can be read."""
     return ' class="lr-n"' if numeric else ' class="lr-w"' if len(cell) > WIDE else ""
+
+
+def _kept(head):
+    """A head whose unit stays with its name, and whose level with its sign."""
+    return head.replace(", ", ",&nbsp;").replace(" %", "&nbsp;%")
 
 
 def _faint(text):

@@ -63,12 +63,18 @@ def measure_or_read(cells, report):
     return report.frame
 
 
+def _filled(table):
+    """The coverage table without the columns in which nothing happened."""
+    silent = [c for c in ("refused", "failed", "timeout", "missing", "contaminated") if not table[c].any()]
+    return table.drop(columns=silent if table["reason"].notna().any() else [*silent, "reason"])
+
+
 def _show_coverage(cells, report):
     """The coverage table, and the counts only where plan and raw file do not agree."""
     frame = report.frame
     if frames.samples(frame).empty:
         report.say("**Nothing was measured: every cell was refused or failed.** What follows has no numbers; the table says why.")
-    report.table(frames.coverage(frame, cells), "What became of the plan: cells by backend, device, precision and model.", "coverage")
+    report.table(_filled(frames.coverage(frame, cells)), "What became of the plan: cells by backend, device, precision and model.", "coverage")
     counts = frames.check_counts(frame, cells)
     if not counts["agrees"].all():
         report.say("**Plan and raw file do not agree;** the table says where.")

@@ -1,6 +1,7 @@
 """Pieces of a page in both forms: what stands in the Markdown and what stands in the HTML."""
 
 from html import escape
+import math
 import re
 
 from . import display
@@ -55,6 +56,8 @@ def claim(found):
 
 def reading(found):
     """'1.42 [1.31, 1.55], n = 12' of a Claim."""
+    if math.isnan(found.value):
+        return "no value"
     text = display.estimate(found.value, found.low, found.high, found.unit)
     return f"{text}, n = {found.n:,}" if found.n else text
 

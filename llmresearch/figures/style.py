@@ -5,7 +5,7 @@ import math
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 import numpy as np
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4E9A", "#6b6b6b")
@@ -96,7 +96,10 @@ def logarithmic(axis):
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     low, high = sorted(axis.get_view_interval())
-    if high / max(low, 1e-300) < 300:
+    if high / max(low, 1e-300) < 4:
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_minor_locator(NullLocator())
+    elif high / max(low, 1e-300) < 300:
         axis.set_minor_formatter(FuncFormatter(_two_and_five))
     else:
         axis.set_minor_formatter(NullFormatter())
