@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from llmresearch.audit import Finding, compare, judge, ledger, overview, published, published_runs, published_tables
+from llmresearch.audit import Finding, compare, judge, ledger, overview, published, published_runs, published_tables, wrong
 from llmresearch.audit.findings import last_place, number, show
 from llmresearch.audit.tables import PublishedError
 from llmresearch.audit.tr118 import QUESTIONS, audit, changelog, corrected, crossings, decisions, sizes
@@ -103,7 +103,8 @@ def test_version_2_1_counted_six_times_the_runs_there_were(without_runs):
 
 
 def test_the_published_break_even_is_768390_tokens_but_for_rounding(without_runs):
-    assert sizes.break_even(240, 2121, 6284) == (pytest.approx(122.28, abs=5e-3), pytest.approx(768390, abs=0.1))
+    how = without_runs.loc[without_runs["claim"] == "total tokens", ["ours", "how"]].iloc[0].tolist()
+    assert how == ["768,389.9", "240 · 2121 · 6284 / (6284 - 2121)"]
     assert verdict(without_runs, "total tokens") == "rounded"
     assert verdict(without_runs, "total tokens v2.1") == "rounded"
 
@@ -230,6 +231,15 @@ def test_without_runs_a_section_says_what_it_lacks():
 def test_absent_runs_come_with_a_reason(tmp_path):
     assert published_runs(tmp_path)[0] is None
     assert "raw_tr118_runs.csv" in published_runs(None)[1]
+
+
+def test_runs_come_with_their_number_and_hash(runs):
+    assert published_runs(PUBLISHED)[1].startswith("5,580 runs in raw_tr118_runs.csv, SHA-256 ")
+
+
+def test_what_is_wrong_is_shown_in_part_and_counted_in_whole(with_runs):
+    table = wrong([Finding("t", f"c{i}", "1", "2", "refuted", "h", "s") for i in range(9)], each=4)
+    assert table["claim"].tolist() == ["c0", "c1", "c2", "c3", "… and 5 more of this table and verdict"]
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):

@@ -86,6 +86,21 @@ def ledger(findings):
     return pd.DataFrame([asdict(f) for f in findings], columns=list(Finding.__dataclass_fields__))
 
 
+def wrong(findings, each=6):
+    """What is inconsistent, refuted or not checkable: up to `each` findings of a table and verdict, and how many more."""
+    table = ledger(findings)
+    table = table[~table["verdict"].isin(["reproduced", "rounded"])]
+    parts = []
+    for (name, verdict), group in table.groupby(["table", "verdict"], sort=False):
+        parts.append(group.head(each))
+        if len(group) > each:
+            more = f"… and {len(group) - each} more of this table and verdict"
+            parts.append(pd.DataFrame([{"table": name, "claim": more, "verdict": verdict}]))
+    columns = ["claim", "published", "ours", "verdict", "how"]
+    shown = pd.concat(parts, ignore_index=True) if parts else table
+    return shown.reindex(columns=columns).fillna("")
+
+
 def overview(findings):
     """How many findings of each verdict stand in each published table; the last row is their sum."""
     table = ledger(findings)

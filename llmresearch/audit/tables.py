@@ -1,6 +1,7 @@
 """The published figures that ship with the package, and the raw runs where somebody has them."""
 
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def published_tables(study=""):
 
 
 def published_runs(folder):
-    """(runs, reason): TR118's 5,580 published runs as a table, or None and why they are not here.
+    """(runs, note): TR118's 5,580 published runs as a table and their hash, or None and why they are not here.
 
     Added columns: `file`, the run file's name without folder and ending, and `campaign`, the folder it lies in.
     Throughput is in padded tokens a second, latency in milliseconds, as published.
@@ -55,4 +56,5 @@ def published_runs(folder):
     runs["file"] = parts.str[-1].str.removesuffix(".jsonl").str.removeprefix("bench_")
     runs["campaign"] = parts.str[:-3].str.join("/").where(parts.str.len() > 4, parts.str[:-2].str.join("/"))
     runs["model"] = runs["model"].replace(MODELS)
-    return runs, ""
+    digest = sha256(path.read_bytes()).hexdigest()
+    return runs, f"{len(runs):,} runs in {RAW}, SHA-256 {digest[:16]}…"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ... import payback
+from ...crossovers import crossover as crossing
 from ...fits import power_law
 from ...perplexity import gate, perplexity
 from ..findings import number
@@ -87,12 +89,14 @@ def _result(runs, model, campaign, mode):
 
 
 def size_ratios(runs):
-    """ONNX-CPU / PyTorch by size: geometric mean over scenarios of ratios of medians, then over the size's files."""
+    """ONNX-CPU / PyTorch by size: geometric mean over scenarios of ratios of medians, then over the size's files.
+
+    `low` and `high` are the least and the greatest file of a size: a range, no interval.
+    """
     ratios = crossings.log_ratios(runs).groupby(["params", "model", "file"])["log_ratio"].mean()
     groups = ratios.groupby(level=["params", "model"])
-    table = groups.agg(["mean", "min", "max", "size"]).rename(columns={"size": "files"})
-    table[["mean", "min", "max"]] = np.exp(table[["mean", "min", "max"]])
-    return table.rename(columns={"mean": "ratio", "min": "least file", "max": "greatest file"}).reset_index()
+    table = np.exp(groups.agg(["mean", "min", "max"])).set_axis(["ratio", "low", "high"], axis=1)
+    return table.assign(files=groups.size()).reset_index()
 
 
 def crossover(runs):
@@ -100,24 +104,27 @@ def crossover(runs):
     if runs is None:
         return Section("5", "Crossover", WITHOUT)
     table = size_ratios(runs)
-    law = power_law(table["params"], table["ratio"])
-    _, _, point = crossings.line(table["params"].astype(float), table["ratio"])
-    scenarios = pd.DataFrame([{"scenario": s, "crossover, millions": v / 1e6}
-                              for s, v in crossings.by_scenario(runs).items()])
-    says = (f"The ratio falls as parameters^{float(law.exponent):.2f} and crosses 1 at {point / 1e6:.0f} million; "
-            f"verdict on the law: {law.verdict}. Scenarios cross between "
-            f"{scenarios.iloc[:, 1].min():.0f} and {scenarios.iloc[:, 1].max():.0f} million: there is no single "
-            "crossover to build a rule on.")
-    diagnosed = table.assign(leverage=np.asarray(law.leverage), **{
-        "crossover without it, millions": [_without(table, i) / 1e6 for i in range(len(table))]})
+    law, found = power_law(table["params"], table["ratio"]), crossing(table["params"], table["ratio"])
+    scenarios = crossings.by_scenario(runs)
+    points, apart = scenarios["crossover, millions"], crossings.apart(scenarios)
+    says = (f"The ratio falls as parameters^{float(law.exponent):.2f} and is 1 at {_millions(found.value)} million "
+            f"parameters, bootstrap {_between(found.bootstrap)}, Fieller {_between(found.fieller)}: {found.verdict}. "
+            f"As a law it is {law.verdict}. Scenarios cross between {points.min():.0f} and {points.max():.0f} million"
+            + (": two intervals do not touch, so one crossover does not serve them all." if apart else "."))
+    diagnosed = table.assign(leverage=np.asarray(law.leverage), **{"crossover without it, millions": found.loo / 1e6})
     return Section("5", "Crossover", says, (
-        (diagnosed, "ONNX-CPU / PyTorch at prefill by size, all files; leverage, and the crossover without it."),
-        (scenarios, "The size at which ONNX-CPU and PyTorch are equally fast, by scenario, all files.")))
+        (diagnosed, "ONNX-CPU / PyTorch at prefill by size: geometric mean, least and greatest of its files; leverage in "
+                    "the power law, and the crossover without the size."),
+        (scenarios, "The size at which ONNX-CPU and PyTorch are equally fast, by scenario: 95 % interval by bootstrap "
+                    "over the nine sizes (BCa).")))
 
 
-def _without(table, i):
-    rest = table.drop(index=i)
-    return crossings.line(rest["params"].astype(float), rest["ratio"])[2]
+def _millions(value):
+    return f"{value / 1e6:.0f}"
+
+
+def _between(interval):
+    return f"{_millions(interval.low)} to {_millions(interval.high)}" if interval.finite else interval.kind
 
 
 def failures(runs):
@@ -163,9 +170,9 @@ def break_even(runs):
     rates = throughputs.aggregates(runs, "gpt2", FIX).set_index("backend")["tokens over time"]
     rows = []
     for backend, built in sizes.builds_of_fix().items():
-        seconds, tokens = sizes.break_even(built, rates[BASELINE], rates[backend])
+        found = payback.break_even(built, rates[BASELINE], rates[backend])
         rows.append({"engine": backend, "build, s": built, "tokens_per_s": rates[backend],
-                     "PyTorch": rates[BASELINE], "after the build, s": seconds, "tokens by then": tokens})
+                     "PyTorch": rates[BASELINE], "after the build, s": found.seconds, "tokens by then": found.tokens})
     says = ("Builds and rates of the same run, in which every engine took every scenario; padded prompt tokens, one "
             "file, so without intervals. The engine labelled int8 holds no int8 tensor.")
     caption = "Time and tokens until each engine has made up its build; tokens = build · a · b / (b - a)."

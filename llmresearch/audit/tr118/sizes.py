@@ -2,6 +2,7 @@
 
 import re
 
+from ...payback import break_even
 from ..findings import Finding, compare, number
 from ..tables import published
 from .runs import DEEP, FIX, SCENARIOS, mean
@@ -98,16 +99,12 @@ def builds_of_fix():
     return found
 
 
-def break_even(build_s, a, b):
-    """(seconds after the build, tokens by then) until b tok/s have made up a build during which a tok/s went on."""
-    return build_s * a / (b - a), build_s * a * b / (b - a)
-
-
 def amortisation():
     """§9.2: the break-even of the INT8 engine, from the printed figures and from the build's own metadata."""
     rows = {r["quantity"]: r for r in published("tr118_amortization").to_dict("records")}
     build, a, b = (float(rows[name]["value"]) for name in ("build_s", "baseline_tok_s", "candidate_tok_s"))
-    seconds, tokens = break_even(build, a, b)
+    paid = break_even(build, a, b)
+    seconds, tokens = paid.seconds, paid.tokens
     formula = f"{build:g} · {a:g} · {b:g} / ({b:g} - {a:g})"
     checks = (
         ("speedup_x", b / a, f"{b:g} / {a:g}"), ("cost_reduction_pct", 100 * (1 - a / b), "1 - 1/speed-up"),
@@ -123,11 +120,11 @@ def _inputs(rows, a, b):
     metadata = published("tr118_artifacts")
     built = number(metadata.loc[(metadata["model"] == "gpt2") & (metadata["artifact"] == "trt_int8_build"),
                                 "raw_metadata"].iloc[0])
-    seconds, tokens = break_even(built, a, b)
+    paid = break_even(built, a, b)
     row = rows["build_s"]
     return [
         compare("tr118_amortization", "build, s", row["value"].removesuffix(".0"), built,
                 "the engine's own build metadata", row["source"], measured=True),
         Finding("tr118_amortization", "total tokens until the build has paid", rows["total_tokens"]["value"],
-                f"{tokens:,.0f}", "refuted", f"with the build time of the metadata, {built:g} s: {seconds:.1f} s "
-                "after it; tokens are padded ones, and the engine is not int8", rows["total_tokens"]["source"])]
+                f"{paid.tokens:,.0f}", "refuted", f"with the build time of the metadata, {built:g} s: "
+                f"{paid.seconds:.1f} s after it; tokens are padded ones, and the engine is not int8", rows["total_tokens"]["source"])]
