@@ -97,7 +97,7 @@ def shown(found):
         "Code": _commit(facts.get("commit")),
         "Machine": _machine(facts.get("machine")),
         "Packages": _pairs(facts.get("packages"), " "),
-        "Raw file": f"{found['file']}, sha256 {found['sha256']}" if "file" in found else "none: nothing was measured",
+        "Raw file": f"{found['file']}, sha256 {found['sha256']}" if "file" in found else "none",
         "Run": f"{facts.get('run_id', NOT_KNOWN)}, started {facts.get('started', NOT_KNOWN)}",
         "Certificate": certificate(found),
         "Time inside the models": _share(model_share(found)),

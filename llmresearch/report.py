@@ -60,7 +60,7 @@ class ShownClaim(claims_.Claim):
 
 
 class Report:
-    """One study's report: `.table .figure .number .claim .say .footer`, files in `folder`.
+    """One study's report: `.table .figure .number .claim .say .source .footer`, files in `folder`.
 
     `folder` is the study's own (outputs/tr118): tables/*.csv, figures/*.png with their data as *.csv, claims.json,
     numbers.json and report.json, which says what was shown in which order. Showing something again under the same
@@ -72,7 +72,7 @@ class Report:
         self.raw = None if raw is None else Path(raw)
         self.params = dict(params or {})
         self.frame = None
-        self._items, self._claims, self._numbers = {}, {}, {}
+        self._items, self._claims, self._numbers, self._sources = {}, {}, {}, {}
         make(self.folder)
 
     def table(self, frame, caption, name=None, label="measured", units=None, longest=display.LONGEST):
@@ -138,6 +138,14 @@ class Report:
         label = claims_.weakest(*(c.label for c in found))
         return self.table(pd.DataFrame(rows, columns=columns), caption, "claims", label, longest=len(rows))
 
+    def source(self, path, whose):
+        """`path`, after a note in the footer that its content was used, and whose it is."""
+        path = Path(path)
+        if not path.is_file():
+            raise ReportError(f"source: {path} is not there. Name a file that the report reads.")
+        self._sources[path.name] = f"{path.name} ({whose}), sha256 {origins.content_hash(path)}"
+        return path
+
     def footer(self, frame=None):
         """Where the numbers come from: code, machine, packages, raw file, certificate, exclusions. Ends the report.
 
@@ -145,16 +153,16 @@ class Report:
         """
         frame = self.frame if frame is None else frame
         found = origins.behind(self.raw, frame)
-        rows = origins.shown(found)
+        rows = origins.shown(found) | ({"Also read": "; ".join(self._sources.values())} if self._sources else {})
         self._remove_stale()
-        self._write("report.json", _json(self._manifest(found)))
+        self._write("report.json", _json(self._manifest(found, rows)))
         return Piece(*page.footer(rows)).show()
 
-    def _manifest(self, found):
+    def _manifest(self, found, rows):
         raw = None if self.raw is None else Path(os.path.relpath(self.raw, self.folder)).as_posix()
         return {
             "schema": 1, "study": self.study, "params": self.params, "raw": raw, "raw_sha256": found.get("sha256"),
-            "certificate": origins.certificate(found), "footer": origins.shown(found), "items": list(self._items.values()),
+            "certificate": origins.certificate(found), "footer": rows, "items": list(self._items.values()),
             "claims": {s: sum(c.status == s for c in self._claims.values()) for s in claims_.STATUSES},
         }  # fmt: skip
 

@@ -65,9 +65,9 @@ def _manifest(folder):
 
 
 def _raw(folder, manifest):
-    """The raw file that the report names, compressed or not."""
-    if not manifest.get("raw"):
-        raise ReportError(f"{folder / 'report.json'}: names no raw file, so nothing can be derived. Render the report from one.")
+    """The raw file that the report names, compressed or not; None for a report that measures nothing."""
+    if not manifest.get("raw_sha256"):
+        return None
     raw = folder / manifest["raw"]
     for path in (raw, raw.with_name(raw.name + ".gz"), raw.with_name(raw.name.removesuffix(".gz"))):
         if path.is_file():

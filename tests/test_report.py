@@ -174,9 +174,18 @@ def test_a_name_that_is_no_file_name_is_refused(report):
 
 def test_a_footer_without_a_raw_file_says_unknown_and_uncalibrated(report):
     text = report.footer().markdown
-    assert "| Raw file | none: nothing was measured |" in text
+    assert "| Raw file | none |" in text
     assert "| Certificate | uncalibrated |" in text
     assert "| Code | unknown |" in text
+
+
+def test_another_source_is_named_in_the_footer_with_its_hash(report, tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_text("a\n")
+    assert report.source(path, "a price list") == path
+    assert "| Also read | prices.csv (a price list), sha256 87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7 |" in report.footer().markdown
+    with pytest.raises(ReportError, match="source: .*nothing.csv is not there"):
+        report.source(tmp_path / "nothing.csv", "nobody's")
 
 
 def test_files_that_a_report_no_longer_shows_are_taken_away_by_its_footer(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import example
 import pytest
 
+from llmresearch import render
 from llmresearch.claims import ReportError
 from llmresearch.verify import compare, verify
 
@@ -86,6 +87,15 @@ def test_one_digit_edits_are_caught(derived):
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
     assert benchmark.caught(derived, derived, 40) == 40
+
+
+def test_a_report_that_measures_nothing_is_derived_from_its_notebook(tmp_path):
+    places, begin = 'folder = "x"\nraw = None\nmeasure = True', "from llmresearch.notebook import begin\nreport, _ = begin('study', globals())"
+    path = example.notebook(tmp_path, places, begin, "report.number(0.25, 's', label='cited')\nreport.footer()")
+    pages = render.report("study", out_folder=tmp_path / "out", notebook=path)
+    assert verify(pages.folder, path) == []
+    change(pages.folder / "numbers.json", "0.25", "0.26")
+    assert [difference.derived.strip() for difference in verify(pages.folder, path)] == ['"value": 0.25,']
 
 
 def test_a_folder_that_is_no_report_is_one_sentence(tmp_path):
