@@ -1,12 +1,25 @@
 """Many comparisons at once: p-values corrected for their number."""
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import false_discovery_control
 
 from .records import LlmResearchError
 
-METHODS = {"holm": "holm", "bonferroni": "bonferroni", "bh": "fdr_bh", "fdr_bh": "fdr_bh",
-           "benjamini_hochberg": "fdr_bh"}
+
+def _bonferroni(p):
+    return np.minimum(p * p.size, 1)
+
+
+def _step_down(p):
+    """Holm, Scand. J. Stat. 6 (1979) 65: the k-th smallest of m times m - k + 1, never below the one before."""
+    order = np.argsort(p)
+    out = np.empty(p.size)
+    out[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1)
+    return out
+
+
+METHODS = {"holm": _step_down, "bonferroni": _bonferroni, "bh": false_discovery_control,
+           "fdr_bh": false_discovery_control, "benjamini_hochberg": false_discovery_control}
 
 
 def adjust(p, correction="holm"):
@@ -24,7 +37,7 @@ def adjust(p, correction="holm"):
         raise LlmResearchError("p: a value outside 0 to 1 is no p-value. Give p-values.")
     out = np.full(p.shape, np.nan)
     if tested.any():
-        out[tested] = multipletests(p[tested], method=METHODS[correction])[1]
+        out[tested] = METHODS[correction](p[tested])
     return out
 
 
