@@ -1,0 +1,181 @@
+"""Eager transformers: each phase does what it says, and gives the ids that it should."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from llmresearch import models
+from llmresearch.backends.hf import Hf, ModelTooShort
+
+SMALL = {"name": "small", "seeded": True, "layers": 2, "hidden": 16, "heads": 2, "vocab": 211}
+FORCED = models.seeded_ids(211, 20, seed=7)
+
+
+def cell(**values):
+    known = {"device": "cpu", "dtype": "fp32", "concurrency": 1, "new_tokens": 6, "options": {}, "source": None}
+    return SimpleNamespace(**known | values)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # two threads on a busy machine wait for each other
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A random model whose greedy text is not one token repeated: its weights are 20 times as large."""
+    from safetensors.numpy import load_file, save_file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        folder = models.folder(SMALL)
+    weights = {name: w * np.float32(20 if w.ndim == 2 else 1) for name, w in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def windowed(tmp_path_factory):
+    """A random Gemma 3 whose window of 8 tokens is shorter than the prompts below."""
+    import torch
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    torch.manual_seed(3)
+    config = Gemma3TextConfig(
+        vocab_size=211, hidden_size=16, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=8, sliding_window=8, pad_token_id=0, bos_token_id=2, eos_token_id=1,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"], initializer_range=0.4,
+        tie_word_embeddings=False,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("windowed")
+    Gemma3ForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def loaded(folder, ids, **values):
+    engine = Hf()
+    engine.load(cell(**values), folder)
+    engine.start(cell(**values), ids)
+    return engine
+
+
+def run(engine, phase):
+    engine.prepare(phase)
+    engine.marks.clear()
+    return getattr(engine, phase)(), engine.output()
+
+
+@pytest.mark.parametrize("kind", ["small", "windowed"])
+def test_the_phases_give_the_greedy_ids_of_transformers_own_generate(kind, request):
+    import torch
+
+    engine = loaded(request.getfixturevalue(kind), [FORCED[:12]])
+    asked = {"max_new_tokens": 7, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    wanted = engine.model.generate(torch.tensor([FORCED[:12]]), **asked)[0, 12:].tolist()
+    assert len(set(wanted)) >= 3
+    assert run(engine, "prefill") == (12, [wanted[:1]])
+    assert run(engine, "decode") == (6, [wanted[1:]])
+    assert run(engine, "e2e") == (6, [wanted[:6]])
+    assert run(engine, "generate") == (6, [wanted[:6]])
+
+
+@pytest.mark.parametrize("kind", ["small", "windowed"])
+def test_decode_begins_each_time_at_the_prompt(kind, request):
+    engine = loaded(request.getfixturevalue(kind), [FORCED[:12]])
+    first = run(engine, "decode")
+    run(engine, "e2e")
+    assert run(engine, "decode") == run(engine, "decode") == first
+
+
+def test_a_mark_is_left_for_every_token(small):
+    engine = loaded(small, [FORCED[:5]])
+    for phase, marks in (("prefill", 0), ("decode", 6), ("e2e", 6), ("generate", 6)):
+        run(engine, phase)
+        assert len(engine.marks) == marks and engine.marks == sorted(engine.marks)
+
+
+@pytest.mark.parametrize("kind", ["small", "windowed"])
+def test_forced_ids_through_the_cache_agree_with_one_forward_over_them(kind, request):
+    import torch
+
+    engine = loaded(request.getfixturevalue(kind), [FORCED[:4]])
+    found = engine.forced(FORCED, 4)
+    with torch.no_grad():
+        logits = engine.model(torch.tensor([FORCED])).logits[0].double()
+    chances = torch.log_softmax(logits, -1)
+    assert found["top1"] == logits[3:].argmax(-1).tolist()
+    assert len(set(found["top1"])) > 5
+    wanted = [-float(chances[place - 1, FORCED[place]]) for place in range(4, 20)]
+    np.testing.assert_allclose(found["nll"], wanted, rtol=1e-4)
+
+
+def test_a_score_is_the_sum_of_what_the_tokens_cost(small):
+    engine = loaded(small, [FORCED[:4]])
+    total, tokens = engine.score(FORCED, first=4)
+    assert tokens == 16
+    assert math.isclose(total, sum(engine.forced(FORCED, 4)["nll"]), rel_tol=1e-4)
+    assert engine.score(FORCED)[1] == 19
+    with pytest.raises(ValueError, match="first: 20 is outside 1 … 19"):
+        engine.score(FORCED, first=20)
+
+
+def test_rows_of_a_batch_do_not_touch_each_other(small):
+    rows = [FORCED[:6], FORCED[6:12], FORCED[12:18]]
+    tokens, together = run(loaded(small, rows), "e2e")
+    assert tokens == 18
+    assert together == [run(loaded(small, [row]), "e2e")[1][0] for row in rows]
+
+
+@pytest.mark.parametrize(("dtype", "read"), [("fp32", "float32"), ("bf16", "bfloat16"), ("fp16", "float16")])
+def test_evidence_is_read_back_from_the_weights(small, dtype, read):
+    engine = loaded(small, [FORCED[:4]], dtype=dtype)
+    run(engine, "decode")
+    found = engine.evidence()
+    assert found["weights"] == {f"{read} on cpu": 26352}
+    assert (found["dtype"], found["device"], found["cache"], found["attention"]) == (dtype, "cpu", "DynamicCache", "sdpa")
+
+
+def test_a_request_past_the_last_position_is_one_sentence(small):
+    with pytest.raises(ModelTooShort, match="1030 tokens asked, prompt and answer together; the model has 1024 positions"):
+        loaded(small, [[1] * 1024])
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"device": "cuda"}, "hf: needs a CUDA device; this machine has none"),
+        ({"dtype": "q8_0"}, "hf: measures fp32, bf16, fp16, not q8_0"),
+        ({"concurrency": 4}, "hf: answers one batch at a time; 4 at once need a server"),
+        ({"options": {"attn": "sdpa"}}, "hf: unknown option 'attn'. Known options: attention"),
+        ({"options": {"attention": "fast"}}, "attention: 'fast' is none of sdpa, eager"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_a_sentence(values, sentence, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert Hf().refuses(cell()) is None
+    assert sentence in Hf().refuses(cell(**values))
+
+
+def test_nothing_of_the_device_is_timed_where_there_is_none(small):
+    engine = loaded(small, [FORCED[:4]])
+    assert engine.device_start is None and engine.device_seconds() is None
+
+
+@pytest.mark.slow
+def test_gemma_says_paris_and_has_the_perplexity_of_the_other_engines():
+    folder = models.folder("gemma3-270m")
+    ids = models.prompt_ids(folder, "The capital of France is Paris. The capital of Italy is")
+    engine = loaded(folder, [ids], new_tokens=3)
+    made = run(engine, "e2e")[1][0]
+    from tokenizers import Tokenizer
+
+    assert Tokenizer.from_file(str(folder / "tokenizer.json")).decode(made).strip().startswith("Rome")
+    assert engine.evidence()["parameters"] == 268_098_176
