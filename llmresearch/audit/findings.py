@@ -76,6 +76,8 @@ def show(value, like):
     if value is None or math.isnan(value):
         return "nothing"
     place = last_place(like)
+    if place >= 1 and value == round(value) and abs(value) < 1e15:
+        return f"{value:,.0f}"
     if math.isnan(place) or abs(value) >= 1e15 or 0 < abs(value) < 1e-6:
         return f"{value:.4g}"
     return f"{value:,.{max(0, 1 - round(math.log10(place)))}f}" if place < 10 else f"{value:,.0f}"

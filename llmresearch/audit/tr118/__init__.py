@@ -2,9 +2,9 @@
 
 from . import counts, crossings, decisions, failing, quality, significance, sizes, throughputs
 from .changelog import changelog
-from .corrected import Section, corrected
+from .corrected import Section, corrected, size_ratios
 
-__all__ = ["QUESTIONS", "Section", "audit", "changelog", "corrected"]
+__all__ = ["QUESTIONS", "Section", "audit", "changelog", "corrected", "size_ratios"]
 
 # Question: the checks that answer it; each takes the published runs (or None) and gives findings.
 QUESTIONS = {
@@ -26,7 +26,7 @@ QUESTIONS = {
         lambda runs: quality.log_probabilities(), lambda runs: quality.deltas()),
     "Why did runs fail?": (failing.classes,),
     "Do the decision matrices agree, with each other and with the runs?": (
-        lambda runs: decisions.contradictions(), decisions.against_runs),
+        lambda runs: decisions.contradictions(), decisions.against_runs, decisions.speed_ups),
 }
 
 

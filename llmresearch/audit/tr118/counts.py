@@ -96,8 +96,10 @@ def _rates(row, here):
     rate = float("nan") if here is None else 100 * float((~here["ok"]).mean())
     table, found = "tr118_overall_throughput", []
     if row["throughput_mean_tok_s"]:
-        found.append(compare(table, f"{name}: runs behind the mean", row["n_runs"], used,
-                             f"successful runs in {DEEP}", row["source"], measured=True))
+        scenarios = float("nan") if here is None else float(here.loc[here["ok"], "scenario"].nunique())
+        found += [compare(table, f"{name}: {what} behind the mean", row[column], ours, f"successful runs in {DEEP}",
+                          row["source"], measured=True)
+                  for what, column, ours in (("runs", "n_runs", used), ("scenarios", "scenarios", scenarios))]
     if row["degraded_rate_pct"]:
         found.append(compare(table, f"{name}: degraded, %", row["degraded_rate_pct"], rate,
                              f"failed runs in {DEEP}", row["source"], measured=True))

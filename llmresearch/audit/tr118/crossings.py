@@ -115,9 +115,18 @@ def _own_arithmetic():
 
 def history():
     """Every crossover that was claimed, in order, beside the value its own data and method give; millions."""
-    rows = [f for f in claims() if "crossover" in f.claim.partition("): ")[2]]
+    rows = sorted((f for f in claims() if "crossover" in f.claim.partition("): ")[2]), key=lambda f: f.claim[:4])
     return [{"claim": f.claim, "published": f.published, "ours": f.ours, "verdict": f.verdict, "how": f.how}
             for f in rows]
+
+
+def claimed():
+    """The crossovers that were claimed, in the order of their publication, in millions: '1.2', '30 to 50' …"""
+    rows = published(TABLE)
+    rows = rows[rows["quantity"].isin(["crossover", "crossover_low", "crossover_high"])]
+    rows = rows[~rows["method"].str.startswith("exact")].sort_values("version", kind="stable")
+    return [" to ".join(f"{float(value) / 1e6:g}" for value in group["claimed"])
+            for _, group in rows.groupby("method", sort=False)]
 
 
 def rows_of_points(runs):

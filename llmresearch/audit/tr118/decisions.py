@@ -4,7 +4,7 @@ import numpy as np
 
 from ..findings import Finding
 from ..tables import published
-from .runs import SCENARIOS, THROUGHPUT, select
+from .runs import BASELINE, SCENARIOS, THROUGHPUT, select
 
 LARGEST = 124_439_808
 MARGIN = 1.1    # a recommendation counts as beaten where another backend is a tenth faster in every file of a size
@@ -63,6 +63,37 @@ def against_runs(runs):
              if r["recommended_backend"] in BACKEND]
     speeds = None if runs is None else speeds_of_files(runs)
     return [_recommendation(speeds, *row) for row in rows]
+
+
+def speed_ups(runs):
+    """§9.1: the recommended backend's speed over PyTorch, overall means of each file, against the printed range."""
+    found = []
+    for row in published("tr118_decision_matrix_9_1").to_dict("records"):
+        low, high = BANDS_9_1[row["model_size"]]
+        claim, (least, most) = f"{row['model_size']}: speed-up of {row['recommended']}", _range(row["speedup"])
+        if runs is None or low > LARGEST:
+            how = "needs the raw runs" if runs is None else f"nothing above {LARGEST:,} parameters was measured"
+            found.append(Finding("tr118_decision_matrix_9_1", claim, row["speedup"], "nothing", "not checkable", how,
+                                 row["source"]))
+            continue
+        ratios = _over_pytorch(runs, BACKEND[row["recommended"]][0], low, high)
+        inside = sum(least <= ratio <= most for ratio in ratios)
+        ours = f"{ratios.min():.2f} to {ratios.max():.2f}"
+        how = f"overall means over PyTorch's, the report's baseline; {inside} of {len(ratios)} files are in the range"
+        found.append(Finding("tr118_decision_matrix_9_1", claim, row["speedup"], ours,
+                             "reproduced" if inside == len(ratios) else "refuted", how, row["source"]))
+    return found
+
+
+def _range(text):
+    least, _, most = text.removesuffix("x").partition("-")
+    return float(least), float(most)
+
+
+def _over_pytorch(runs, backend, low, high):
+    means = select(runs, mode="prefill").groupby(["params", "file", "backend"])[THROUGHPUT].mean().unstack()
+    means = means[(means.index.get_level_values("params") >= low) & (means.index.get_level_values("params") < high)]
+    return means[backend] / means[BASELINE]
 
 
 def _recommendation(speeds, table, size, bands, backend, source):

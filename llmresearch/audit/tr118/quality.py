@@ -35,6 +35,10 @@ def gates():
         printed = row["pass"] or row["status"]
         passes = printed in ("OK", "Excellent")
         verdict = "reproduced" if (ours.verdict == "pass") == passes else "inconsistent"
+        if row["delta_vs_baseline"] not in ("", "Baseline", "N/A"):
+            ours_pct = 100 * abs(number(row["perplexity"]) / base[row["model"]] - 1)
+            found.append(_within(row, "delta_vs_baseline", ours_pct, 0.1 / base[row["model"]],
+                                 "printed perplexities, each rounded to 0.001, in %", "tr118_perplexity"))
         found.append(Finding("tr118_perplexity", f"{row['model']} {row['backend']}: keeps its quality", printed,
                              f"{ours.verdict}: {ours.reason}", verdict,
                              "gates of the configuration: 0.1 % fp32, 0.5 % fp16, 2 % int8", row["source"]))
@@ -71,11 +75,11 @@ def deltas():
     return found
 
 
-def _within(row, column, ours, room, how):
+def _within(row, column, ours, room, how, table="tr118_perplexity_delta"):
     """A difference of two rounded figures is known to ± one unit of theirs: agreement within that is 'reproduced'."""
     printed = row[column]
     verdict = "reproduced" if abs(number(printed) - ours) <= room + 1e-9 else "inconsistent"
-    return Finding("tr118_perplexity_delta", f"{row['backend']}: {column}", printed, f"{ours:.4f}", verdict, how,
+    return Finding(table, f"{row['backend']}: {column}", printed, f"{ours:.4f}", verdict, how,
                    row["source"])
 
 

@@ -43,6 +43,8 @@ def intervals(runs):
         name, x = f"{row['model']} {row['backend']}", _pooled(runs, row["model"], row["backend"])
         mean, half = t_interval(x) if x is not None else (math.nan, math.nan)
         how = f"t interval over {0 if x is None else len(x)} pooled runs in {DEEP}"
+        found.append(compare("tr118_ci_claims", f"{name}: mean, tok/s", row["mean_tok_s"],
+                             _printed_mean(row["model"], row["backend"]), "printed in §4", row["source"]))
         found.append(compare("tr118_ci_claims", f"{name}: half width of the 95 % interval", f"{(high - low) / 2:g}",
                              half, how, row["source"], measured=True))
         found += _deviation(row, name, x, (high - low) / 2) if row["std_dev"] else _range(row, name, low, high)
@@ -108,7 +110,7 @@ def _p_of_t(row):
     claim = f"{row['comparison']}: p follows from t"
     if printed.startswith("<"):
         verdict = "reproduced" if ours < number(printed) else "inconsistent"
-        return Finding("tr118_ttest_claims", claim, printed, f"{ours:.2g}", verdict, how, row["source"])
+        return Finding("tr118_ttest_claims", claim, printed, f"{ours:.3g}", verdict, how, row["source"])
     return compare("tr118_ttest_claims", claim, printed, ours, how, row["source"])
 
 
