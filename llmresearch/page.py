@@ -18,14 +18,21 @@ def caption(item):
 def table(item, shown):
     """(Markdown, HTML) of a `display.Shown` under its caption."""
     number, text = caption(item)
-    total = len(shown.rows) + shown.hidden
-    more = f"The first {len(shown.rows)} of {total} rows; all of them: {item['files'][0]}." if shown.hidden else ""
-    markdown, html = (shown.markdown(), shown.html()) if shown.rows else (NOTHING, f"<p>{NOTHING}</p>")
+    more = _more(len(shown.rows), shown.hidden, item["files"][0])
+    nothing = "" if shown.hidden else NOTHING
+    markdown, html = (shown.markdown(), shown.html()) if shown.rows else (nothing, f"<p>{nothing}</p>" if nothing else "")
     return (
         f"**{number}** {text}\n\n{markdown}\n" + (f"\n{more}\n" if more else ""),
         f'<figure class="lr-tab" id="{_id(item)}"><figcaption><b>{number}</b> {labelled(text)}</figcaption>\n{html}'
         + (f'<p class="lr-more">{escape(more)}</p>' if more else "") + "</figure>",
     )  # fmt: skip
+
+
+def _more(rows, hidden, file):
+    """Where the rows are that the page does not show."""
+    if not hidden:
+        return ""
+    return f"The first {rows} of {rows + hidden} rows; all of them: {file}." if rows else f"{hidden} rows, in {file}."
 
 
 def figure(item, folder, base64):
@@ -68,17 +75,14 @@ def line(found):
     return "line: " + " and ".join(f"{word} {display.exact(edge, found.unit)}" for word, edge in sides)
 
 
-def prose(sentence):
-    """A sentence as HTML: escaped, with its labels in colour; **bold** and `code` are kept."""
-    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", escape(sentence, quote=False))
-    text = re.sub(r"`(.+?)`", r"<code>\1</code>", text)
-    return f"<p>{labelled(text, escaped=True)}</p>"
-
-
-def labelled(text, escaped=False):
+def labelled(text):
     """Text as HTML in which '(measured)' and the other labels are small tags."""
-    text = text if escaped else escape(text, quote=False)
-    return re.sub(rf"\(({'|'.join(LABELS)})\)", r'<span class="lr-label lr-from-\1">\1</span>', text)
+    return tagged(escape(text, quote=False))
+
+
+def tagged(html):
+    """HTML in which '(measured)' and the other labels are small tags."""
+    return re.sub(rf"\(({'|'.join(LABELS)})\)", r'<span class="lr-label lr-from-\1">\1</span>', html)
 
 
 def footer(rows):

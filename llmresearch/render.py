@@ -9,7 +9,7 @@ from pathlib import Path
 import re
 import sys
 
-from . import claims, root
+from . import claims, page, root
 from .claims import ReportError
 from .report import make, write
 
@@ -228,6 +228,7 @@ def html(notebook, manifest, title):
 
     order = ["text/html", "text/markdown", "image/png", "text/plain"]
     exporter = HTMLExporter(_config(order, Config), template_name="llmresearch_html", anchor_link_text="#")
+    exporter.register_filter("tagged", page.tagged)
     resources = {"lr": _top(notebook, manifest, title), "style": (TEMPLATES / "llmresearch_html" / "style.css").read_text()}
     text = exporter.from_notebook_node(notebook, resources=resources)[0]
     return text.replace("<!--contents-->", contents(text)).strip() + "\n"

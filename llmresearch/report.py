@@ -34,10 +34,13 @@ class Number(str):
 
 @dataclass(frozen=True)
 class Piece:
-    """Something on the page, in both forms; a notebook has shown it already when it is returned."""
+    """Something on the page, in both forms; a notebook has shown it already when it is returned.
+
+    Without HTML of its own the Markdown is what is turned into HTML.
+    """
 
     markdown: str
-    html: str
+    html: str | None = None
 
     def _ipython_display_(self):
         """Nothing: `Report` has shown it, and the last line of a cell must not show it twice."""
@@ -47,8 +50,8 @@ class Piece:
         if _in_notebook():
             from IPython.display import display as publish
 
-            data = {"text/html": self.html, "text/markdown": self.markdown, "text/plain": self.markdown}
-            publish(data, raw=True)
+            forms = {"text/html": self.html, "text/markdown": self.markdown, "text/plain": self.markdown}
+            publish({kind: form for kind, form in forms.items() if form is not None}, raw=True)
         return self
 
 
@@ -113,8 +116,8 @@ class Report:
         return Number(text, found, unit, label)
 
     def say(self, sentence):
-        """The sentence (Markdown) as a Piece: words of the notebook, numbers from `number`."""
-        return Piece(sentence, page.prose(sentence)).show()
+        """Sentences (Markdown, headings too) as a Piece: words of the notebook, numbers from `number`."""
+        return Piece(sentence).show()
 
     def claim(self, id, text, estimate, above=None, below=None, label="measured", unit=""):
         """The Claim, with the status that its interval gives it: supported, refuted, undecided or not measured.

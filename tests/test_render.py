@@ -116,6 +116,12 @@ def test_the_html_has_contents_that_lead_to_its_headings(html):
     assert all(f'id="{anchor}"' in html for anchor in anchors)
 
 
+def test_generated_sentences_have_headings_and_labels_in_html(html):
+    assert re.search(r"<h3 id=[^>]+>Engine fake<", html)
+    assert re.search(r'<p>It takes 3\.\d+ ms \[[^]]+\] <span class="lr-label lr-from-measured">measured</span>\.</p>', html)
+    assert '<li class="lr-l3"><a href="#Engine-fake">Engine fake</a></li>' in html
+
+
 def test_the_html_shows_claims_and_the_missing_certificate_at_the_top(html):
     top = html[html.index('class="lr-top"'):html.index("<h1")]
     assert "2 supported" in top and "uncalibrated" in top

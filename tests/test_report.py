@@ -124,6 +124,11 @@ def test_long_tables_are_cut_on_the_page_and_whole_in_the_file(report):
     assert (report.folder / "tables" / "long.csv").read_text().count("\n") == 51
 
 
+def test_a_table_may_be_in_its_file_only(report):
+    piece = report.table(pd.DataFrame({"x": range(50)}), "Ledger.", name="ledger", longest=0)
+    assert "50 rows, in tables/ledger.csv." in piece.markdown and "nothing" not in piece.markdown
+
+
 def test_captions_are_numbered_by_kind_and_kept_when_shown_again(report):
     assert "**Table 1.** One. (measured)" in report.table(pd.DataFrame({"x": [1]}), "One.").markdown
     assert "**Table 2.** Two." in report.table(pd.DataFrame({"x": [1]}), "Two.").markdown
