@@ -34,7 +34,7 @@ BADGES = {
 MARKS = {"good": "✓", "bad": "✗", "open": "?", "none": "–"}
 MISSING = "–"
 LONGEST = 40
-WIDE = 36
+WIDE = 26
 
 
 def digits(value, low=math.nan, high=math.nan):
