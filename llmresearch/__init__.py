@@ -15,9 +15,16 @@ _HOME = {
     "intervals": ["Estimate"],
     "records": ["LlmResearchError"],
     "failures": ["classify_failure", "Failure"],
+    "stats": ["median", "quantile", "median_ratio", "rate", "summary", "compare", "anova_from_summary", "ttest_from_summary"],
+    "fits": ["power_law", "PowerLaw"],
+    "crossovers": ["crossover", "Crossover"],
+    "payback": ["break_even", "BreakEven"],
+    "perplexity": ["perplexity"],
+    "report": ["Report"],
+    "notebook": ["begin", "measure_or_read"],
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-_ROOMS = ("figures", "sizer", "models", "records", "widgets")
+_ROOMS = ("figures", "models", "records", "scaling", "sizer", "stats")
 
 __all__ = ["root", *_MODULE, *_ROOMS]
 

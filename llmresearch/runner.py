@@ -123,10 +123,11 @@ def _lines(cell, calls, found, rows, identity, facts):
     """All lines of a cell: its calls, then the cell."""
     who = {"cell_id": cell.cell_id, "session": cell.session}
     output = found.get("output_ids")
+    measured = identity.params_measured if identity else (found.get("evidence") or {}).get("parameters")
     line = records.cell_line(
         **who, study=cell.study, run_id=facts["run_id"], order=cell.order, backend=cell.backend, device=cell.device,
         dtype=cell.dtype, model=cell.model, params_declared=identity and identity.params_declared,
-        params_measured=identity and identity.params_measured, model_sha=identity and identity.content_sha256,
+        params_measured=measured, model_sha=identity and identity.content_sha256,
         scenario=cell.scenario, prompt=cell.prompt, batch=cell.batch, concurrency=cell.concurrency,
         prompt_tokens=len(rows[0]), new_tokens=cell.new_tokens, host=facts["host"],
         output_sha=output and hashlib.sha256(json.dumps(output).encode()).hexdigest(), **found,

@@ -1,0 +1,30 @@
+# make reports   measure real models on this machine and render the smoke reports
+# make test      the test suite
+# make lab       JupyterLab with everything installed
+# Everything is installed into .venv at the first use of any of them, and never again until a pin changes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SMOKE := $(wildcard params/*.smoke.yaml)
+
+.PHONY: reports test lab calculator
+.DELETE_ON_ERROR:
+
+reports: .venv/installed
+	@set -e; for file in $(SMOKE); do study=$$(basename $$file .smoke.yaml); $(BIN)/llmresearch report $$study -f $$file; done
+	@echo "reports: outputs/smoke/"
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q
+
+lab: .venv/installed
+	$(BIN)/jupyter lab notebooks
+
+calculator: .venv/installed
+	$(BIN)/voila notebooks --Voila.ip=127.0.0.1
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "llmresearch needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e ".[test]"
+	touch $@

@@ -1,0 +1,97 @@
+"""Points, laws and decisions of a family of models with a known law."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import llmresearch as lr
+from llmresearch import scaling
+
+SIZES = [1, 2, 5, 10, 20, 50, 100, 200]
+OVERHEAD, PER_PARAMETER = 400e-6, 2e-11  # seconds: the law of the fake engine, per forward and per parameter and token
+PARAMS = {"study": "s", "models": [f"fake-{n}m" for n in [*SIZES, 400]], "sessions": 2, "repetitions": 3, "warmup": 0,
+          "scenarios": [{"name": "short", "prompt_tokens": 10, "new_tokens": 4}]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def frame(tmp_path_factory):
+    raw = tmp_path_factory.mktemp("raw") / "raw.jsonl"
+    quiet = {"name": "fake", "noise": 0.001}
+    return lr.read(lr.measure(lr.plan(PARAMS | {"backends": [quiet]}), raw, progress=False))
+
+
+@pytest.fixture(scope="module")
+def family(frame):
+    points = scaling.scaling_points(frame)
+    return points[points["params_measured"] <= 200e6]
+
+
+def test_points_are_medians_by_size(frame):
+    points = scaling.scaling_points(frame, "short", ["prefill"])
+    assert list(points["params_measured"]) == [n * 1e6 for n in [*SIZES, 400]]
+    truth = OVERHEAD + points["params_measured"] * 10 * PER_PARAMETER
+    assert np.allclose(points["median"], truth, rtol=0.005)
+
+
+def test_overhead_and_work_is_preferred_where_it_is_the_truth(family):
+    rivals = scaling.rival_laws(family)
+    best = rivals[rivals["delta"] == 0]
+    assert set(best["law"]) == {"overhead + work"} and len(best) == 3
+    assert set(scaling.law_table(family)["verdict"]) == {"rejected"}
+
+
+def test_a_model_beyond_the_family_is_foretold_and_labelled(frame, family):
+    points = scaling.scaling_points(frame)
+    found = scaling.foretold(family, points[points["model"] == "fake-400m"])
+    assert set(found["label"]) == {"extrapolated"} and (found["ratio"] > 1).all()
+
+
+def test_growth_compares_the_largest_with_the_smallest(frame):
+    found = scaling.growth(frame, [f"fake-{n}m" for n in SIZES], "short").set_index("phase")
+    truth = (OVERHEAD + 200e6 * 10 * PER_PARAMETER) / (OVERHEAD + 1e6 * 10 * PER_PARAMETER)
+    times = found.loc["prefill", "times"]
+    assert found.loc["prefill", "sizes"] == 200 and times.value == pytest.approx(truth, rel=0.005)
+    assert found.loc["prefill", "relative"].value == pytest.approx(truth / 200, rel=0.005)
+
+
+def test_a_step_costs_the_same_at_any_length(frame):
+    points = scaling.per_token(scaling.scaling_points(frame, "short", ["decode"])).set_index("model")
+    assert points.loc["fake-10m", "median"] == pytest.approx(OVERHEAD + 10e6 * PER_PARAMETER, rel=0.005)
+
+
+def test_a_latency_goal_is_met_missed_or_undecided():
+    row = {"engine": "e", "params_measured": 1e6, "scenario": "s", "prompt_tokens": 4, "new_tokens": 10}
+    decode = row | {"phase": "decode", "model": "a", "median": 1.0, "low": 0.9, "high": 1.1}
+    prefill = row | {"phase": "prefill", "model": "a", "median": 0.5, "low": 0.4, "high": 0.6}
+    points = pd.DataFrame([decode, prefill])
+    assert scaling.within_budget(points, 0.7, 0.2)["verdict"].tolist() == ["fits"]
+    assert scaling.within_budget(points, 0.5, 0.2)["verdict"].tolist() == ["undecided"]
+    assert scaling.within_budget(points, 0.7, 0.05)["verdict"].tolist() == ["too slow"]
+
+
+def test_a_goal_without_an_interval_is_undecided():
+    row = {"engine": "e", "params_measured": 1e6, "scenario": "s", "prompt_tokens": 4, "new_tokens": 10, "model": "a"}
+    points = pd.DataFrame([row | {"phase": "prefill", "median": 0.1, "low": np.nan, "high": np.nan}])
+    assert scaling.within_budget(points, 9.0, 9.0)["verdict"].tolist() == ["undecided"]
+
+
+def test_the_same_ids_in_every_session_are_seen(frame):
+    assert scaling.same_outputs(frame)["same_ids"].all()
+
+
+def test_cold_starts_stand_beside_the_steady_median(frame):
+    found = scaling.cold_starts(frame)
+    assert set(found["processes"]) == {2} and np.allclose(found["ratio"], 1, atol=0.01)
+
+
+def test_models_without_a_declared_size_are_not_called_right(frame):
+    assert set(scaling.identities(frame)["agrees"]) == {"not declared"}
+
+
+def test_steadiness_is_judged_process_by_process(frame):
+    found = scaling.warmups(frame)
+    assert set(found["processes too few"]) == {2}
+
+
+def test_a_frame_without_calls_gives_empty_points(frame):
+    assert scaling.scaling_points(frame.iloc[:0]).empty
