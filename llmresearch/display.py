@@ -19,9 +19,8 @@ UNITS = {
     "J": ((1.0, "J"),),
 }
 """Unit inside: the scales it may be shown in. Seconds are shown in ms below 10 s, bytes in GiB from 0.1 GiB."""
-SECONDS = {"seconds", "median", "mean", "sd", "std", "min", "max", "q25", "q75", "p50", "p90", "p95", "p99", "first", "steady"}
-CENTRES = ("value", "median", "ratio", "estimate", "seconds", "mean", "exponent")
-"""Columns that `low` and `high` beside them belong to, in the order of preference."""
+SECONDS = {"seconds", "median", "mean", "sd", "std", "min", "max", "q25", "q75", "p50", "p90", "p95", "p99"}
+"""Columns of statistics: of seconds, where nothing else is said."""
 BADGES = {
     "supported": "good", "refuted": "bad", "undecided": "open", "not measured": "none",
     "faster": "good", "slower": "bad", "equivalent": "none",
@@ -65,7 +64,7 @@ def number(value, decimals=None):
 def exact(value, unit=""):
     """A number that somebody chose, such as the line of a claim: '1.05', '20 ms'; no more digits than it has."""
     factor, shown = scale([value], unit)
-    return f"{value / factor:,.12g}" + (f" {shown}" if shown else "")
+    return f"{value / factor:,.10g}" + (f" {shown}" if shown else "")
 
 
 def scale(values, unit):
@@ -81,6 +80,8 @@ def scale(values, unit):
 
 def estimate(value, low=math.nan, high=math.nan, unit=""):
     """'2.41 ms [2.38, 2.45]': the value, its unit and its interval; without the brackets where there is none."""
+    if low == high == value and float(f"{value:.4g}") == value:
+        return exact(value, unit)
     factor, shown = scale([value], unit)
     value, low, high = value / factor, low / factor, high / factor
     decimals = digits(value, low, high)
@@ -99,7 +100,7 @@ class Shown:
     """A table ready to be shown: heads, rows of text, which columns are numbers and which cells are badges.
 
     `units` maps a column to its unit inside (s, B, J, or any text); columns called seconds, bytes or like a statistic
-    of seconds need no entry. `x`, `x_low`, `x_high` (or `median`, `low`, `high`) become one column with an interval.
+    of seconds need no entry. `x`, `x_low`, `x_high` (or any column, then `low`, then `high`) become one with an interval.
     """
 
     def __init__(self, frame, units=None, longest=LONGEST):
@@ -124,10 +125,10 @@ class Shown:
             self._interval(frame, name, pair)
 
     def _plain(self, column, name):
-        if pd.api.types.is_integer_dtype(column) and self.unit(name) == "":
+        if pd.api.types.is_integer_dtype(column) and self.unit(name) in ("", "s"):
             return self._take(_head(name, ""), [number(v) for v in column], True)
         values = [float(v) if v is not None and not pd.isna(v) else math.nan for v in column]
-        if str(name).split("_")[0] == "p":
+        if "p" in str(name).split("_"):
             return self._take(_head(name, ""), [chance(v) for v in values], True)
         factor, shown = scale(values, self.unit(name))
         whole = all(v == int(v) for v in values if math.isfinite(v)) and factor == 1.0
@@ -218,11 +219,10 @@ def csv(frame):
 
 
 def _intervals(names):
-    """Column → (its low column, its high column)."""
+    """Column → (its low column, its high column): x_low and x_high of x; plain `low` is that of the column before it."""
     found = {n: (f"{n}_low", f"{n}_high") for n in names if f"{n}_low" in names and f"{n}_high" in names}
-    centre = next((name for name in CENTRES if name in names and name not in found), None)
-    if centre and "low" in names and "high" in names:
-        found[centre] = ("low", "high")
+    if "low" in names[1:] and "high" in names:
+        found[names[names.index("low") - 1]] = ("low", "high")
     return found
 
 
@@ -264,7 +264,9 @@ def _piped(cell):
 
 def _side(numeric, cell=""):
     """The class of a cell: numbers stand to the right, long texts keep a width that can be read."""
-    return ' class="lr-n"' if numeric else ' class="lr-w"' if len(cell) > WIDE else ""
+    if numeric:
+        return ' class="lr-n"'
+    return ' class="lr-l"' if len(cell) > 4 * WIDE else ' class="lr-w"' if len(cell) > WIDE else ""
 
 
 def _kept(head):

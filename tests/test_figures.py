@@ -125,6 +125,13 @@ def test_an_axis_is_logarithmic_where_the_values_span_it():
     assert style.wide([1, 8]) and not style.wide([1, 7.9]) and not style.wide([0, 100])
 
 
+def test_models_stand_in_the_order_of_their_size_and_categories_in_theirs():
+    frame = pd.DataFrame({"model": ["b", "a", "c"], "params_measured": [5, 20, 1], "backend": pd.Categorical(["y", "x", "y"])})
+    assert [name for name, _ in style.groups(frame, "model")] == ["c", "b", "a"]
+    assert [name for name, _ in style.groups(frame, "backend")] == ["x", "y"]
+    assert [name for name, _ in style.groups(frame[["model"]], "model")] == ["b", "a", "c"]
+
+
 def test_sizes_are_short():
     assert [style.short(v) for v in (124_439_808, 5000, 0.05, 1.0)] == ["124M", "5k", "0.05", "1"]
 

@@ -81,6 +81,8 @@ def test_an_unknown_label_is_refused_with_the_known_ones():
         (5.0 * 2**30, math.nan, math.nan, "B", "5.000 GiB"),
         (124439808, math.nan, math.nan, "", "124,439,808"),
         (math.nan, math.nan, math.nan, "s", "–"),
+        (0.2, 0.2, 0.2, "s", "200 ms"),
+        (1 / 3, 1 / 3, 1 / 3, "", "0.3333"),
         (3.0, 2.0, math.inf, "", "3.000 [2.000, ∞]"),
     ],
 )
@@ -102,6 +104,19 @@ def test_estimates_in_a_table_become_three_columns_of_its_file(report):
     piece = report.table(frame, "Slopes.", name="slopes")
     assert "| a | 0.50 [0.25, 0.75] |" in piece.markdown
     assert (report.folder / "tables" / "slopes.csv").read_text() == "model,slope,slope_low,slope_high\na,0.5,0.25,0.75\n"
+
+
+def test_low_and_high_belong_to_the_column_before_them(report):
+    frame = pd.DataFrame({"measured_seconds": [0.5], "foretold_seconds": [0.4], "low": [0.3], "high": [0.5], "ratio": [1.25]})
+    piece = report.table(frame, "Foretold.")
+    assert "| measured seconds, ms | foretold seconds, ms [95 % interval] | ratio |" in piece.markdown
+    assert "| 500.0 | 400 [300, 500] | 1.250 |" in piece.markdown
+
+
+def test_counts_are_no_seconds_and_chances_have_three_decimals(report):
+    piece = report.table(pd.DataFrame({"max": [7], "curvature_p": [0.00001], "p": [0.0417]}), "Counts.")
+    assert "| max | curvature p | p |" in piece.markdown
+    assert "| 7 | < 0.001 | 0.042 |" in piece.markdown
 
 
 def test_words_of_the_closed_vocabularies_are_badges_in_html(report):

@@ -15,7 +15,7 @@ def scaling(points, laws=None, x="params_measured", by="backend", value=None, xl
 
     `points`: one row per group and size with `median` (or value, seconds), `low`, `high` in seconds. `laws` maps a
     group's name to a PowerLaw or another law with `.predict(sizes)` and, for its band, `.interval(sizes)`, in seconds.
-    Outside the measured sizes the curve is dashed on grey: extrapolated.
+    Outside the sizes that it was fitted to the curve is dashed on grey: extrapolated.
     """
     value = style.centre(points, value)
     factor, unit = style.unit(points[value], "s")
@@ -30,7 +30,7 @@ def scaling(points, laws=None, x="params_measured", by="backend", value=None, xl
     style.logarithmic(ax.xaxis)
     style.logarithmic(ax.yaxis)
     if laws:
-        _shade(ax, points[x].to_numpy(float))
+        _shade(ax, points[x].to_numpy(float), laws.values())
     ax.set(xlabel=xlabel, ylabel=f"time of one call, {unit}")
     style.key(ax)
     return figure
@@ -44,13 +44,19 @@ def _points(ax, group, x, value, factor, colour, marker, name):
 
 def _law(ax, law, sizes, factor, colour):
     """The curve with its band: solid where it was fitted, dashed beyond."""
-    low, high = sizes.min(), sizes.max()
+    low, high = _range(law, sizes)
     for start, end, line in ((low / BEYOND, low, "--"), (low, high, "-"), (high, high * BEYOND, "--")):
         grid = np.geomspace(start, end, 60)
         middle, below, above = curve(law, grid)
         ax.plot(grid, middle / factor, line, color=colour, lw=1.4, zorder=3)
         if np.isfinite(below).any():
             ax.fill_between(grid, below / factor, above / factor, color=colour, alpha=0.14, lw=0)
+
+
+def _range(law, sizes):
+    """The smallest and the largest size that a law was fitted to; those that are drawn where it does not tell."""
+    low, high = getattr(law, "range", (np.nan, np.nan))
+    return (low, high) if np.isfinite([low, high]).all() else (sizes.min(), sizes.max())
 
 
 def curve(law, sizes):
@@ -60,14 +66,16 @@ def curve(law, sizes):
     return value, np.asarray(low, float), np.asarray(high, float)
 
 
-def _shade(ax, sizes):
-    """Grey outside of the measured sizes, with the word for it."""
-    left, right = sizes.min() / BEYOND, sizes.max() * BEYOND
-    ax.axvspan(left, sizes.min(), color="#8a8f98", alpha=0.09, lw=0)
-    ax.axvspan(sizes.max(), right, color="#8a8f98", alpha=0.09, lw=0)
+def _shade(ax, sizes, laws):
+    """Grey outside of the sizes that any law was fitted to, with the word for it."""
+    ranges = [_range(law, sizes) for law in laws]
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    left, right = min(low, sizes.min()) / BEYOND, max(high, sizes.max()) * BEYOND
+    ax.axvspan(left, low, color="#8a8f98", alpha=0.09, lw=0)
+    ax.axvspan(high, right, color="#8a8f98", alpha=0.09, lw=0)
     ax.set_xlim(left, right)
     place = ax.get_xaxis_transform()
-    ax.text((sizes.max() * right) ** 0.5, 0.02, "extrapolated", transform=place, ha="center", color=SOFT, size=8)
+    ax.text((high * right) ** 0.5, 0.02, "extrapolated", transform=place, ha="center", color=SOFT, size=8)
 
 
 @styled

@@ -7,6 +7,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 import numpy as np
+from pandas import CategoricalDtype
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4E9A", "#6b6b6b")
 """Okabe and Ito (2008), Color Universal Design, without yellow (too faint on white); a violet and a grey added."""
@@ -68,11 +69,16 @@ def colours(names):
 
 
 def groups(frame, by):
-    """(name, rows) in the order of first appearance; one nameless group where there is no column to group by."""
+    """(name, rows): models by size, categories in their order, others as they appear; one nameless group without `by`."""
     if by is None or by not in frame:
         return [("", frame)]
-    names = list(dict.fromkeys(frame[by].astype(str)))
-    return [(name, frame[frame[by].astype(str) == name]) for name in names]
+    words = frame[by].astype(str)
+    found = [(name, frame[words == name]) for name in dict.fromkeys(words)]
+    if by == "model" and "params_measured" in frame and frame["params_measured"].notna().all():
+        return sorted(found, key=lambda pair: (pair[1]["params_measured"].median(), pair[0]))
+    if isinstance(frame[by].dtype, CategoricalDtype):
+        return sorted(found, key=lambda pair: list(frame[by].cat.categories.astype(str)).index(pair[0]))
+    return found
 
 
 def unit(values, base):

@@ -106,9 +106,9 @@ def decode_length(points, x="new_tokens", by="backend", value=None, ylabel="time
         group, (colour, marker) = group.sort_values(x), looks[name]
         ax.errorbar(group[x], group[value] / factor, style.errors(group, value) / factor, color=colour, marker=marker,
                     mec="white", mew=0.7, capsize=2.5, elinewidth=1.1, label=name)  # fmt: skip
-    for axis, values in ((ax.xaxis, points[x]), (ax.yaxis, points[value])):
-        if style.wide(values):
-            style.logarithmic(axis)
+    if style.wide(points[x]) or style.wide(points[value]):
+        style.logarithmic(ax.xaxis)
+        style.logarithmic(ax.yaxis)
     ax.set(xlabel=x.replace("_", " "), ylabel=f"{ylabel}, {unit}")
     style.key(ax)
     return figure
