@@ -49,7 +49,7 @@ def _row(length, ours, bare, empty):
             "passed": bool(cheap and unbiased)}  # fmt: skip
 
 
-def _spinner(nanoseconds):
+def spinner(nanoseconds):
     """(call, true lengths): a call that takes as long as it says."""
     lengths = []
 
@@ -65,18 +65,18 @@ def _spinner(nanoseconds):
 
 def _added(nanoseconds, calls):
     """[ours, bare]: nanoseconds reported beyond the true length, per call, the two in turn."""
-    spin, lengths = _spinner(nanoseconds)
-    reported = [measure(spin) for _ in range(calls) for measure in (_ours, _bare)]
+    spin, lengths = spinner(nanoseconds)
+    reported = [measure(spin) for _ in range(calls) for measure in (ours, bare)]
     beyond = [r - true for r, true in zip(reported, lengths)]
     return [beyond[0::2], beyond[1::2]]
 
 
-def _ours(call):
+def ours(call):
     start, end, _ = sample(call, clock, _settle)
     return end - start
 
 
-def _bare(call):
+def bare(call):
     start = clock()
     call()
     return clock() - start
