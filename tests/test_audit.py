@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from llmresearch.audit import Finding, compare, judge, ledger, overview, published, published_runs, published_tables, wrong
+from llmresearch.audit import (
+    Finding, compare, judge, ledger, overview, published, published_runs, published_tables, wrong)
 from llmresearch.audit.findings import last_place, number, show
 from llmresearch.audit.tables import PublishedError
 from llmresearch.audit.tr118 import QUESTIONS, audit, changelog, corrected, crossings, decisions, sizes
@@ -49,7 +50,8 @@ def verdict(table, claim):
 @pytest.mark.parametrize(("printed", "ours", "measured", "expected"), [
     ("5.09", 5.0949, False, "reproduced"), ("5.09", 5.0951, False, "rounded"), ("5.09", 5.2, False, "inconsistent"),
     ("5.09", 5.2, True, "refuted"), ("N/A", 5.2, True, "not checkable"), ("5.09", math.nan, True, "not checkable"),
-    ("88000", 87995.7, True, "rounded"), ("1.246e+04", 12462.7, True, "reproduced"), ("-687", -687.4, True, "reproduced")])
+    ("88000", 87995.7, True, "rounded"), ("1.246e+04", 12462.7, True, "reproduced"),
+    ("-687", -687.4, True, "reproduced")])
 def test_a_printed_number_is_judged_by_its_last_place(printed, ours, measured, expected):
     assert judge(printed, ours, measured) == expected
 

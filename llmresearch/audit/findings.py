@@ -89,7 +89,7 @@ def ledger(findings):
 
 
 def wrong(findings, each=6):
-    """What is inconsistent, refuted or not checkable: up to `each` findings of a table and verdict, and how many more."""
+    """What does not hold or cannot be checked: up to `each` findings of a table and verdict, and how many more."""
     table = ledger(findings)
     table = table[~table["verdict"].isin(["reproduced", "rounded"])]
     parts = []

@@ -14,7 +14,7 @@ BACKENDS = 5    # that the ANOVA compares: those with successful runs
 
 
 def audit(cold_start=None):
-    """All findings on TR117's published tables; `cold_start` is raw_tr117_cold_start_by_file.csv as a table, or None."""
+    """All findings on TR117's published tables; `cold_start` is what `read_cold_start` gave."""
     return counts() + shares() + tests() + trimmed() + cold(cold_start) + scenarios(cold_start)
 
 

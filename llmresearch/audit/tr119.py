@@ -50,7 +50,8 @@ def _by_cell():
 
 def _own(row, hour="on_demand", provider="aws_g5_xlarge"):
     usd = 0.0 if hour == "on_prem" else price(hour, provider)
-    return per_million(float(row["throughput_mean_tok_s"]), float(row["power_mean_w"]), usd, price("electricity", "default"))
+    rate, watts = float(row["throughput_mean_tok_s"]), float(row["power_mean_w"])
+    return per_million(rate, watts, usd, price("electricity", "default"))
 
 
 def _total(row, hour="on_demand", provider="aws_g5_xlarge"):
@@ -65,7 +66,8 @@ def cells():
         hours, infra, _, energy = _own(row)
         for column, ours in (("gpu_hours_per_1m_tok", hours), ("infra_cost_usd_per_1m_tok", infra),
                              ("energy_cost_usd_per_1m_tok", energy), ("total_cost_usd_per_1m_tok", infra + energy)):
-            found.append(compare("tr119_cost_scenario", f"{_name(row)}: {column}", row[column], ours, FORMULA, row["source"]))
+            found.append(compare("tr119_cost_scenario", f"{_name(row)}: {column}", row[column], ours, FORMULA,
+                                 row["source"]))
     return found
 
 
@@ -82,8 +84,8 @@ def tiers():
     for row in published("tr119_pricing_tiers").to_dict("records"):
         cell = inputs[row["backend"], row["mode"], row["scenario"]]
         for column, key in keys.items():
-            found.append(compare("tr119_pricing_tiers", f"{_name(row)}: {column}", row[column], _total(cell, key), FORMULA,
-                                 row["source"]))
+            found.append(compare("tr119_pricing_tiers", f"{_name(row)}: {column}", row[column], _total(cell, key),
+                                 FORMULA, row["source"]))
     return found
 
 
@@ -182,7 +184,8 @@ def tco():
 def matrix():
     """§6.3: the ratio generate / prefill from the same row."""
     return [compare("tr119_decision_matrix", f"{row['backend']}: generate / prefill", row["generate_prefill"],
-                    float(row["generate_usd_per_1m"]) / float(row["prefill_usd_per_1m"]), "printed figures", row["source"])
+                    float(row["generate_usd_per_1m"]) / float(row["prefill_usd_per_1m"]), "printed figures",
+                    row["source"])
             for row in published("tr119_decision_matrix").to_dict("records")]
 
 
@@ -217,7 +220,8 @@ def blocked(mode):
     Columns: a, b, ratio of costs (geometric mean over 5 scenarios), p, p_adjusted. Each scenario has one mean of
     one session, so this speaks of these five scenarios, not of other days.
     """
-    cost = _cells().query("mode == @mode").pivot(index="scenario", columns="backend", values="total_cost_usd_per_1m_tok")
+    cells = _cells().query("mode == @mode")
+    cost = cells.pivot(index="scenario", columns="backend", values="total_cost_usd_per_1m_tok")
     logs, rows = np.log(cost), []
     for a, b in combinations(logs.columns, 2):
         rows.append({"a": a, "b": b, "ratio": float(np.exp((logs[b] - logs[a]).mean())),
@@ -232,8 +236,8 @@ def meters():
     found = []
     for row in published("tr119_latency_throughput_scenario").to_dict("records"):
         used = costs[row["backend"], row["mode"], row["scenario"]]["power_mean_w"]
-        found.append(compare("tr119_latency_throughput_scenario", f"{_name(row)}: power, W", row["power_mean_w"], float(used),
-                             "power in the cost table of the same report; that of CPU backends is the CPU package's",
+        found.append(compare("tr119_latency_throughput_scenario", f"{_name(row)}: power, W", row["power_mean_w"],
+                             float(used), "power in the cost table of the same report; that of CPU backends is the CPU package's",
                              row["source"]))
     return found
 

@@ -25,8 +25,8 @@ def ablation():
     found = []
     for row in published("tr120_prefill_ablation").to_dict("records"):
         full = compiled[STRATEGY[row["prefill_strategy"]]]
-        found += [compare("tr120_prefill_ablation", f"{row['prefill_strategy']}: {short}", row[short], float(full[long]),
-                          f"the run's own table, {full['run']}", row["source"])
+        found += [compare("tr120_prefill_ablation", f"{row['prefill_strategy']}: {short}", row[short],
+                          float(full[long]), f"the run's own table, {full['run']}", row["source"])
                   for short, long in (("compiled_median_ms", "median_ms"), ("compiled_p99_ms", "p99_ms"))]
     return found
 
@@ -37,8 +37,8 @@ def order():
     for row in published("tr120_compile_vs_eager").to_dict("records"):
         values = [float(row[name]) for name in ("median_ms", "p95_ms", "p99_ms", "max_ms")]
         fine = values == sorted(values) and float(row["mean_ms"]) <= values[-1]
-        found.append(Finding("tr120_compile_vs_eager", f"{row['mode']} {row['strategy']} {row['backend']}: quantiles rise",
-                             "median ≤ p95 ≤ p99 ≤ max", " ≤ ".join(f"{v:g}" for v in values),
+        name = f"{row['mode']} {row['strategy']} {row['backend']}"
+        found.append(Finding("tr120_compile_vs_eager", f"{name}: quantiles rise", "median ≤ p95 ≤ p99 ≤ max", " ≤ ".join(f"{v:g}" for v in values),
                              "reproduced" if fine else "inconsistent", "printed figures", row["source"]))
     return found
 
@@ -79,6 +79,7 @@ def fallback():
         eager, labelled = group.to_dict("records")
         ratio = float(eager["median_ms"]) / float(labelled["median_ms"])
         found.append(Finding("tr120_windows_fallback", f"{mode}: 'compile' that fell back is slower", "slower",
-                             f"eager / labelled at the median: {ratio:.2f}", "reproduced" if ratio < 1 else "inconsistent",
+                             f"eager / labelled at the median: {ratio:.2f}",
+                             "reproduced" if ratio < 1 else "inconsistent",
                              "printed figures; n is not printed", eager["source"]))
     return found

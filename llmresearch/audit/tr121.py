@@ -60,7 +60,8 @@ def laws():
         verdict = {"supported": "reproduced", "rejected": "inconsistent", "carried by one point": "inconsistent"}
         found.append(Finding("tr121_fits", f"{row['backend']} {row['mode']}: latency follows a power law",
                              f"exponent {row['slope']}",
-                             f"{law.verdict}; leave-one-out {low:.3f} to {high:.3f}, leverage up to {law.leverage.max():.2f}",
+                             f"{law.verdict}; leave-one-out {low:.3f} to {high:.3f}, "
+                             f"leverage up to {law.leverage.max():.2f}",
                              verdict.get(law.verdict, "not checkable"), law.method, row["source"]))
     return found
 

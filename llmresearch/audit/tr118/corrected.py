@@ -114,8 +114,8 @@ def crossover(runs):
     diagnosed = table.rename(columns={"low": "least file", "high": "greatest file"}).assign(
         leverage=np.asarray(law.leverage), **{"crossover without it, millions": found.loo / 1e6})
     return Section("5", "Crossover", says, (
-        (diagnosed, "ONNX-CPU / PyTorch at prefill by size: geometric mean, least and greatest of its files; leverage in "
-                    "the power law, and the crossover without the size."),
+        (diagnosed, "ONNX-CPU / PyTorch at prefill by size: geometric mean, least and greatest of its files; "
+                    "leverage in the power law, and the crossover without the size."),
         (scenarios, "The size at which ONNX-CPU and PyTorch are equally fast, by scenario: 95 % interval by bootstrap "
                     "over the nine sizes (BCa).")))
 
@@ -158,8 +158,8 @@ def quality():
         rows.append({"model": row["model"], "backend": row["backend"], "perplexity": number(row["perplexity"]),
                      "gate": found.verdict, "reason": found.reason})
     says = (f"gpt2 in PyTorch has perplexity {base['gpt2']:.3f} from its sums; tiny-gpt2, "
-            f"{base['tiny-gpt2']:,.0f}, is untrained, and says nothing about any engine. No TensorRT engine holds an int8 tensor, so its int8 row "
-            "says nothing about int8; its fp16 engine has no figure.")
+            f"{base['tiny-gpt2']:,.0f}, is untrained, and says nothing about any engine. No TensorRT "
+            "engine holds an int8 tensor, so its int8 row says nothing about int8; its fp16 engine has no figure.")
     return Section("8", "Perplexity", says, (
         (pd.DataFrame(rows), "Gates of the configuration: 0.1 % fp32, 0.5 % fp16, 2 % int8, against PyTorch."),))
 
@@ -193,8 +193,8 @@ def history(runs):
         rests = f" At {several} of 9 sizes, version 2.2 uses one file of several, by no published rule."
     wrong = [f.claim.partition(":")[0] for f in crossings.claims()
              if f.verdict == "inconsistent" and "crossover" in f.claim.partition("): ")[2]]
-    says = (f"The crossover was claimed at {', then '.join(crossings.claimed())} million parameters. Not from their own "
-            f"points: {'; '.join(dict.fromkeys(wrong))}.{rests}")
+    says = (f"The crossover was claimed at {', then '.join(crossings.claimed())} million parameters. Not from "
+            f"their own points: {'; '.join(dict.fromkeys(wrong))}.{rests}")
     return Section("13", "Crossover, in depth", says, tuple(tables))
 
 

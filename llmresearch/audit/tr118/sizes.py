@@ -127,4 +127,5 @@ def _inputs(rows, a, b):
                 "the engine's own build metadata", row["source"], measured=True),
         Finding("tr118_amortization", "total tokens until the build has paid", rows["total_tokens"]["value"],
                 f"{paid.tokens:,.0f}", "refuted", f"with the build time of the metadata, {built:g} s: "
-                f"{paid.seconds:.1f} s after it; tokens are padded ones, and the engine is not int8", rows["total_tokens"]["source"])]
+                f"{paid.seconds:.1f} s after it; tokens are padded ones, and the engine is not int8",
+                rows["total_tokens"]["source"])]

@@ -164,9 +164,9 @@ def five_m(runs):
     for row in published("tr118_5m_auto_report").to_dict("records"):
         here = select(runs, model="gpt2-5m", mode=row["mode"], backend=row["backend"])
         here = None if here is None else here[here["file"].str.endswith(FIVE_M)]
-        found.append(compare("tr118_5m_auto_report", f"5 M {row['mode']} {row['backend']}: successful runs", row["n_ok"],
-                             float("nan") if here is None else float(len(here)), f"counted in file {FIVE_M}",
-                             row["source"], measured=True))
+        count = float("nan") if here is None else float(len(here))
+        found.append(compare("tr118_5m_auto_report", f"5 M {row['mode']} {row['backend']}: successful runs",
+                             row["n_ok"], count, f"counted in file {FIVE_M}", row["source"], measured=True))
         for printed, column, unit in (("lat_mean_ms", LATENCY, "ms"), ("thr_mean_tok_s", THROUGHPUT, "tok/s")):
             if row[printed] == "N/A":
                 continue
