@@ -10,8 +10,14 @@ from pathlib import Path
 from . import gguf_header
 from .zoo import ModelError
 
-SIDECAR = "llmresearch.json"   # in a folder that was prepared here: what its weights are and where they come from
-EMBEDDINGS = ("wte.weight", "embed_tokens.weight", "word_embeddings.weight", "embed_in.weight", "tok_embeddings.weight")
+SIDECAR = "llmresearch.json"  # in a folder that was prepared here: what its weights are, and from where
+EMBEDDINGS = (
+    "wte.weight",
+    "embed_tokens.weight",
+    "word_embeddings.weight",
+    "embed_in.weight",
+    "tok_embeddings.weight",
+)
 OUTPUTS = ("lm_head.weight", "embed_out.weight", "output.weight")
 BLOCK = 1 << 22
 
@@ -21,17 +27,17 @@ class Description:
     """What a model's files hold. None: the files do not say."""
 
     path: str
-    params_measured: int | None    # every weight once, tied embeddings once, no buffers
-    vocab: int | None              # rows of the embedding table
+    params_measured: int | None  # every weight once, tied embeddings once, no buffers
+    vocab: int | None  # rows of the embedding table
     layers: int | None
     hidden: int | None
     heads: int | None
-    bytes: int                     # of the tensors (of the file, for GGUF)
-    dtypes: dict                   # type: how many elements
-    content_sha256: str            # of the tensors (of the file, for GGUF)
-    weights: str                   # trained | random | unknown
-    quantisation: str | None       # a GGUF file's type, or a configuration's quantisation method
-    source_sha256: str | None      # of the file that the folder was converted from
+    bytes: int  # of the tensors (of the file, for GGUF)
+    dtypes: dict  # type: how many elements
+    content_sha256: str  # of the tensors (of the file, for GGUF)
+    weights: str  # trained | random | unknown
+    quantisation: str | None  # a GGUF file's type, or a configuration's quantisation method
+    source_sha256: str | None  # of the file that the folder was converted from
 
 
 def cache_folder():
@@ -95,7 +101,9 @@ def read_config(folder):
     except ValueError as error:
         raise ModelError(f"{path}: is not JSON. Fetch the model's configuration again.") from error
     if not isinstance(config, dict):
-        raise ModelError(f"{path}: holds a {type(config).__name__}, not a mapping. Fetch the configuration again.")
+        raise ModelError(
+            f"{path}: holds a {type(config).__name__}, not a mapping. Fetch the configuration again."
+        )
     return config
 
 
@@ -116,7 +124,9 @@ def weight_files(folder):
             f"{folder}: holds its weights only as a pickle ({pickles[0]}), which can run code when it is read. "
             "Save the model with safetensors and point here again."
         )
-    raise ModelError(f"{folder}: holds no safetensors file. A model folder holds config.json and model.safetensors.")
+    raise ModelError(
+        f"{folder}: holds no safetensors file. A model folder holds config.json and model.safetensors."
+    )
 
 
 def read_tensors(folder):
@@ -125,7 +135,9 @@ def read_tensors(folder):
     for path in weight_files(folder):
         for name, entry in _safetensors_header(path).items():
             if name in tensors:
-                raise ModelError(f"{path}: the tensor {name} is also in another file. Keep one copy of the weights.")
+                raise ModelError(
+                    f"{path}: the tensor {name} is also in another file. Keep one copy of the weights."
+                )
             tensors[name] = entry
     return tensors
 
@@ -158,18 +170,22 @@ def _entry(path, base, value):
 
 def _count(tensors, config):
     """Every weight once. Old GPT-2 checkpoints also hold causal masks (…attn.bias, four-dimensional): no weights."""
-    tied = config.get("tie_word_embeddings", (config.get("text_config") or {}).get("tie_word_embeddings", True))
+    inner = config.get("text_config") or {}
+    tied = config.get("tie_word_embeddings", inner.get("tie_word_embeddings", True))
     rows = _rows(tensors)
     total = 0
     for name, tensor in tensors.items():
-        buffer = name.endswith(("inv_freq", "masked_bias")) or (name.endswith(".bias") and len(tensor["shape"]) != 1)
+        mask = name.endswith(".bias") and len(tensor["shape"]) != 1
+        buffer = mask or name.endswith(("inv_freq", "masked_bias"))
         copy = tied and rows is not None and name.endswith(OUTPUTS) and tensor["shape"][0] == rows
         total += 0 if buffer or copy else math.prod(tensor["shape"])
     return total
 
 
 def _rows(tensors):
-    found = [t["shape"][0] for name, t in tensors.items() if name.endswith(EMBEDDINGS) and len(t["shape"]) == 2]
+    found = [
+        t["shape"][0] for name, t in tensors.items() if name.endswith(EMBEDDINGS) and len(t["shape"]) == 2
+    ]
     return max(found, default=None)
 
 
@@ -204,8 +220,8 @@ def _feed(digest, path, start, end):
 def remembered(files, compute, what="content"):
     """str: `compute()`, or what it gave for `what` when these files had the same sizes and times of change.
 
-    The note lies in the cache folder, never beside files of others; without a writable cache it is computed each time.
-    A change of any kind moves a file's change time (ctime), which a program cannot set back.
+    The note lies in the cache folder, never beside files of others; without a writable cache it is computed
+    each time. A change of any kind moves a file's change time (ctime), which a program cannot set back.
     """
     files = [Path(file).resolve() for file in files]
     stamp = [[file.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for file in files for s in [file.stat()]]

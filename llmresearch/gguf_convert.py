@@ -1,6 +1,7 @@
 """A GGUF file into a folder of safetensors, once: reading it through transformers takes most of a minute.
 
-Runs as a process of its own (`python -m llmresearch.gguf_convert FILE FOLDER`), so that torch never enters the caller.
+Runs as a process of its own (`python -m llmresearch.gguf_convert FILE FOLDER`), so that torch never enters
+the caller.
 """
 
 import json
@@ -18,9 +19,13 @@ def convert(gguf, folder, python=sys.executable):
     command = [python, "-m", "llmresearch.gguf_convert", str(gguf), str(folder)]
     where = Path(__file__).resolve().parent.parent
     try:
-        done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command, cwd=where, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired as error:
-        raise ModelError(f"{gguf}: was not converted within {TIMEOUT_S} s. Convert it where there is time.") from error
+        raise ModelError(
+            f"{gguf}: was not converted within {TIMEOUT_S} s. Convert it where there is time."
+        ) from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ModelError(
@@ -36,7 +41,11 @@ def _convert(gguf, folder):
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name, "local_files_only": True}
+    source = {
+        "pretrained_model_name_or_path": str(gguf.parent),
+        "gguf_file": gguf.name,
+        "local_files_only": True,
+    }
     tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
     model = transformers.AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     _forget_quantisation(model)

@@ -1,7 +1,8 @@
 """What a GGUF file says about itself, in a fraction of a second.
 
-The `gguf` package's reader builds an object for each of 262,144 vocabulary entries, 5 to 10 s for one small file; the
-header needs none of them. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (version 2 and 3).
+The `gguf` package's reader builds an object for each of 262,144 vocabulary entries, 5 to 10 s for one small
+file; the header needs none of them. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+(version 2 and 3).
 """
 
 import math
@@ -11,7 +12,19 @@ from dataclasses import dataclass
 
 from .zoo import ModelError
 
-SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+SCALARS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
 STRING, ARRAY = 8, 9
 # ggml type: name, elements in a block, bytes of a block (ggml/src/ggml-common.h)
 TYPES = {
@@ -49,7 +62,9 @@ def read(path):
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}). Name a GGUF file.") from error
     except (struct.error, KeyError, UnicodeDecodeError, ValueError) as error:
-        raise ModelError(f"{path}: is no GGUF file, or is cut short inside its index. Fetch it again.") from error
+        raise ModelError(
+            f"{path}: is no GGUF file, or is cut short inside its index. Fetch it again."
+        ) from error
 
 
 def _header(path, data):

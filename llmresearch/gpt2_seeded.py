@@ -6,9 +6,9 @@ import zlib
 
 import numpy as np
 
-SEED = 20251001       # of every architecture in the zoo; another seed would change the pinned hashes
-POSITIONS = 1024      # GPT-2's context, Radford et al. 2019
-DEVIATION = 0.02      # of GPT-2's initial weights, ibid.
+SEED = 20251001  # of every architecture in the zoo; another seed would change the pinned hashes
+POSITIONS = 1024  # GPT-2's context, Radford et al. 2019
+DEVIATION = 0.02  # of GPT-2's initial weights, ibid.
 
 
 def write(folder, layers, hidden, heads, vocab, seed=SEED):
@@ -17,15 +17,17 @@ def write(folder, layers, hidden, heads, vocab, seed=SEED):
 
     config = _config(layers, hidden, heads, vocab)
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    save_file(dict(tensors(layers, hidden, vocab, seed)), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        dict(tensors(layers, hidden, vocab, seed)), folder / "model.safetensors", metadata={"format": "pt"}
+    )
 
 
 def tensors(layers, hidden, vocab, seed=SEED):
     """Yields (name, float32 array) for every weight, named as transformers names them.
 
-    Weights are uniform with GPT-2's standard deviation (output projections: divided by √(2·layers)), biases 0, norms 1.
-    Uniform and not normal, because whole numbers of PCG64 times one constant come out the same on every machine and
-    numpy version; a normal draw goes through the platform's exp and log.
+    Weights are uniform with GPT-2's standard deviation (output projections: divided by √(2·layers)), biases
+    0, norms 1. Uniform and not normal, because whole numbers of PCG64 times one constant come out the same on
+    every machine and numpy version; a normal draw goes through the platform's exp and log.
     """
     for name, shape in _shapes(layers, hidden, vocab):
         if name.endswith("ln_1.weight") or name.endswith("ln_2.weight") or name.endswith("ln_f.weight"):

@@ -31,21 +31,26 @@ class Identity:
     bytes: int
     content_sha256: str
     source_sha256: str | None
-    tokenizer_sha256: str | None   # of the ids of a probe text; None where there is no tokeniser
-    weights: str                   # trained | random | unknown
+    tokenizer_sha256: str | None  # of the ids of a probe text; None where there is no tokeniser
+    weights: str  # trained | random | unknown
     quantisation: str | None
-    checked: tuple                 # names of the facts that were declared, and agreed
+    checked: tuple  # names of the facts that were declared, and agreed
 
 
 def check(model, path):
     """Identity of the files at `path` (a folder or a GGUF file), where they are what `model` declares.
 
-    `model` is a name or a mapping, as for `models.folder`. Raises ModelMismatch with both figures of every fact that
-    disagrees: parameters, vocabulary, layers, width, bytes, content hash, GGUF type, token ids of known texts.
+    `model` is a name or a mapping, as for `models.folder`. Raises ModelMismatch with both figures of every
+    fact that disagrees: parameters, vocabulary, layers, width, bytes, content hash, GGUF type, token ids of
+    known texts.
     """
     declared, measured = resolve(model), describe(path)
     facts = _facts(declared, measured) + _token_facts(declared, Path(path))
-    wrong = [f"{fact}: declared {_shown(said)}, measured {_shown(found)}" for fact, said, found in facts if said != found]
+    wrong = [
+        f"{fact}: declared {_shown(said)}, measured {_shown(found)}"
+        for fact, said, found in facts
+        if said != found
+    ]
     if wrong:
         raise ModelMismatch(
             f"{declared.name}: {path} is not what the name claims ({'; '.join(wrong)}). "
@@ -93,7 +98,9 @@ def _token_facts(declared, path):
     for text, said in declared.tokens.items():
         ids = prompt_ids(path, text) if (path / "tokenizer.json").is_file() else None
         count = isinstance(said, int)
-        facts.append((f"tokens of {text!r}", said if count else list(said), len(ids) if count and ids else ids))
+        facts.append(
+            (f"tokens of {text!r}", said if count else list(said), len(ids) if count and ids else ids)
+        )
     return facts
 
 
@@ -113,7 +120,9 @@ def prompt_ids(folder, text):
     """list[int]: the token ids of `text`, with the special tokens that the folder's tokeniser adds."""
     path = Path(folder) / "tokenizer.json"
     if not path.is_file():
-        raise ModelError(f"{folder}: has no tokenizer.json, so texts cannot be encoded. Use prompt_tokens: N instead.")
+        raise ModelError(
+            f"{folder}: has no tokenizer.json, so texts cannot be encoded. Use prompt_tokens: N instead."
+        )
     return json.loads(remembered([path], lambda: json.dumps(_encode(path, text)), what=f"ids of {text}"))
 
 
@@ -137,5 +146,7 @@ def _tokenizer(path, size, changed):
     try:
         json.loads(text)
     except ValueError as error:
-        raise ModelError(f"{path}: is cut short or no JSON ({error}). Fetch or prepare the model again.") from error
+        raise ModelError(
+            f"{path}: is cut short or no JSON ({error}). Fetch or prepare the model again."
+        ) from error
     return Tokenizer.from_str(text)

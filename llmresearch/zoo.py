@@ -1,7 +1,7 @@
 """Which model a name or a mapping means, and what is declared about it."""
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -24,25 +24,25 @@ class Declared:
     """
 
     name: str
-    seeded: bool = False                 # drawn from a seed (gpt2_seeded.py)
-    package: str | None = None           # a Python package with `assemble(path)` for one GGUF file
-    gguf: str | None = None              # a GGUF file
-    hub: str | None = None               # owner/name on a model hub
-    folder: str | None = None            # a local folder: config.json and safetensors
-    revision: str | None = None          # of the hub's repository
-    trust_remote_code: bool = False      # lets the model's own Python code run
-    weights: str = "unknown"             # trained | random | unknown
-    params: int | None = None            # every weight once
-    vocab: int | None = None             # rows of the embedding table
+    seeded: bool = False  # drawn from a seed (gpt2_seeded.py)
+    package: str | None = None  # a Python package with `assemble(path)` for one GGUF file
+    gguf: str | None = None  # a GGUF file
+    hub: str | None = None  # owner/name on a model hub
+    folder: str | None = None  # a local folder: config.json and safetensors
+    revision: str | None = None  # of the hub's repository
+    trust_remote_code: bool = False  # lets the model's own Python code run
+    weights: str = "unknown"  # trained | random | unknown
+    params: int | None = None  # every weight once
+    vocab: int | None = None  # rows of the embedding table
     layers: int | None = None
     hidden: int | None = None
     heads: int | None = None
-    bytes: int | None = None             # of the tensors
-    content_sha256: str | None = None    # of the tensors' names, types, shapes and bytes
-    gguf_bytes: int | None = None        # of the whole GGUF file
+    bytes: int | None = None  # of the tensors
+    content_sha256: str | None = None  # of the tensors' names, types, shapes and bytes
+    gguf_bytes: int | None = None  # of the whole GGUF file
     gguf_sha256: str | None = None
-    quantisation: str | None = None      # the GGUF file's own word for its type: F32, Q4_K_M, …
-    tokens: dict | None = None           # a text: its token ids, or how many
+    quantisation: str | None = None  # the GGUF file's own word for its type: F32, Q4_K_M, …
+    tokens: dict | None = None  # a text: its token ids, or how many
 
     @property
     def origin(self):
@@ -101,22 +101,39 @@ def _mapped(mapping):
         raise ModelError(f"models: {mapping!r}: {found}. Known keys: {', '.join(known)}.")
     sources = [kind for kind in ("package", "gguf", "hub", "folder", "seeded") if mapping.get(kind)]
     if len(sources) > 1:
-        raise ModelError(f"models: {mapping['name']}: {' and '.join(sources)} given. Name one source of weights.")
+        raise ModelError(
+            f"models: {mapping['name']}: {' and '.join(sources)} given. Name one source of weights."
+        )
     entry = _zoo().get(ALIASES.get(mapping["name"], mapping["name"]))
     if entry is None and not sources:
-        return replace(_named(mapping["name"]), **mapping)
+        return _declared(asdict(_named(mapping["name"])) | mapping)
     if sources and entry:
-        entry = {key: value for key, value in entry.items() if key not in ("seeded", "package", "hub", "weights")}
+        entry = _expected_elsewhere(entry)
     return _declared((entry or {}) | mapping)
+
+
+def _expected_elsewhere(entry):
+    """What a name of the zoo promises about files that come from elsewhere.
+
+    A trained model's name means these weights; a seeded one's means an architecture, whatever its weights are.
+    """
+    dropped = {"seeded", "package", "hub", "weights"}
+    if entry.get("seeded"):
+        dropped |= {"bytes", "content_sha256", "heads"}
+    return {key: value for key, value in entry.items() if key not in dropped}
 
 
 def _declared(facts):
     for key in ("params", "vocab", "layers", "hidden", "heads", "bytes", "gguf_bytes"):
         value = facts.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ModelError(f"models: {facts['name']}: {key}: {value!r} is not a whole number from 1 up. Change it.")
+            raise ModelError(
+                f"models: {facts['name']}: {key}: {value!r} is not a whole number from 1 up. Change it."
+            )
     if facts.get("weights", "unknown") not in ("trained", "random", "unknown"):
-        raise ModelError(f"models: {facts['name']}: weights: {facts['weights']!r} is none of trained, random, unknown.")
+        raise ModelError(
+            f"models: {facts['name']}: weights: {facts['weights']!r} is none of trained, random, unknown."
+        )
     if facts.get("seeded"):
         facts = facts | {"weights": "random"}
         if not all(facts.get(key) for key in ("layers", "hidden", "heads", "vocab")):

@@ -29,7 +29,9 @@ def write_tokenizer(folder, words):
     from tokenizers import Tokenizer, models as kinds, pre_tokenizers
 
     pieces = TEXT.split() if words else sorted(set(TEXT))
-    tokenizer = Tokenizer(kinds.WordLevel({piece: i for i, piece in enumerate([*pieces, "?"])}, unk_token="?"))
+    tokenizer = Tokenizer(
+        kinds.WordLevel({piece: i for i, piece in enumerate([*pieces, "?"])}, unk_token="?")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace() if words else pre_tokenizers.Split("", "isolated")
     tokenizer.save(str(folder / "tokenizer.json"))
 
@@ -56,11 +58,23 @@ def test_a_folder_that_is_named_gpt2_has_the_size_of_gpt2(tiny, tmp_path):
         models.check(spec, models.folder(spec))
 
 
+def test_own_weights_of_a_known_architecture_pass_under_its_name(tiny, tmp_path):
+    def change(weights):
+        weights["transformer.h.0.mlp.c_fc.weight"] *= np.float32(1.001)
+
+    own = str(changed(tiny, tmp_path, change))
+    assert models.check({"name": "tiny-gpt2", "folder": own}, own).params_measured == 102_714
+    with pytest.raises(ModelMismatch, match="declared 5,036,720, measured 102,714"):
+        models.check({"name": "gpt2-5m", "folder": own}, own)
+
+
 def test_one_tensor_times_1_001_is_found(tiny, tmp_path):
     def change(weights):
         weights["transformer.h.0.mlp.c_fc.weight"] *= np.float32(1.001)
 
-    with pytest.raises(ModelMismatch, match=r"sha256 of tensors: declared 223d3938\w+, measured (?!223d3938)\w{64}"):
+    with pytest.raises(
+        ModelMismatch, match=r"sha256 of tensors: declared 223d3938\w+, measured (?!223d3938)\w{64}"
+    ):
         models.check("tiny-gpt2", changed(tiny, tmp_path, change))
 
 
@@ -85,7 +99,9 @@ def test_a_changed_tokeniser_is_found(tiny):
 def test_the_same_number_of_other_tokens_is_found_where_ids_are_declared(tiny):
     write_tokenizer(tiny, words=True)
     models.check({"name": "tiny-gpt2", "tokens": {TEXT: [0, 1, 2, 3, 4]}}, tiny)
-    with pytest.raises(ModelMismatch, match=r"declared 5 ids \[4, 3, 2, 1, 0\], measured 5 ids \[0, 1, 2, 3, 4\]"):
+    with pytest.raises(
+        ModelMismatch, match=r"declared 5 ids \[4, 3, 2, 1, 0\], measured 5 ids \[0, 1, 2, 3, 4\]"
+    ):
         models.check({"name": "tiny-gpt2", "tokens": {TEXT: [4, 3, 2, 1, 0]}}, tiny)
 
 
@@ -149,7 +165,9 @@ def test_a_model_that_is_what_it_claims_passes_a_hundred_times(tiny, tmp_path):
 
 def test_what_was_compared_is_told(tiny):
     identity = models.check("tiny-gpt2", tiny)
-    assert {"parameters", "vocabulary", "layers", "width", "bytes of tensors", "sha256 of tensors"} <= set(identity.checked)
+    assert {"parameters", "vocabulary", "layers", "width", "bytes of tensors", "sha256 of tensors"} <= set(
+        identity.checked
+    )
     assert models.check({"name": "mine", "folder": str(tiny)}, tiny).checked == ()
     assert models.check({"name": "mine", "folder": str(tiny)}, tiny).weights == "random"
 

@@ -39,7 +39,12 @@ def test_every_architecture_of_the_studies_has_the_published_count(name, params)
     declared = models.resolve(name)
     layers, width = declared.layers, declared.hidden
     counted = declared.vocab * width + 1024 * width + layers * (12 * width**2 + 13 * width) + 2 * width
-    assert (declared.params, counted, declared.bytes, declared.weights) == (params, params, 4 * params, "random")
+    assert (declared.params, counted, declared.bytes, declared.weights) == (
+        params,
+        params,
+        4 * params,
+        "random",
+    )
 
 
 def test_a_seeded_folder_has_the_pinned_content_wherever_it_is_made():
@@ -125,7 +130,6 @@ def test_a_hash_is_computed_once_and_again_when_the_file_changes(tmp_path):
     stamp = file.stat()
     file.write_bytes(b"two")
 
-
     os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # even when its time of change is set back
     artifacts.remembered([file], lambda: calls.append(1) or "b")
     assert len(calls) == 2
@@ -142,7 +146,9 @@ def test_a_weights_file_that_is_cut_short_is_one_sentence(small, kept):
 def test_pickles_are_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    with pytest.raises(ModelError, match=r"only as a pickle .pytorch_model.bin.*Save the model with safetensors"):
+    with pytest.raises(
+        ModelError, match=r"only as a pickle .pytorch_model.bin.*Save the model with safetensors"
+    ):
         models.folder(str(tmp_path))
 
 
@@ -158,7 +164,9 @@ def test_a_configuration_that_cannot_be_used_is_one_sentence(tmp_path, content, 
 
 
 def test_an_unknown_name_is_refused_with_its_neighbour():
-    with pytest.raises(ModelError, match="'gpt2-5n' is no known model, folder or GGUF file. Did you mean 'gpt2-5m'"):
+    with pytest.raises(
+        ModelError, match="'gpt2-5n' is no known model, folder or GGUF file. Did you mean 'gpt2-5m'"
+    ):
         models.folder("gpt2-5n")
 
 
@@ -169,6 +177,7 @@ def test_an_unknown_name_is_refused_with_its_neighbour():
         ({"params": 3}, "no name"),
         ({"name": "x", "hub": "a/b", "folder": "c"}, "hub and folder given"),
         ({"name": "x", "hub": "a/b", "params": -1}, "params: -1 is not a whole number"),
+        ({"name": "a/b", "params": -1}, "params: -1 is not a whole number"),
         ({"name": "x", "hub": "a/b", "weights": "good"}, "none of trained, random, unknown"),
         ({"name": "x", "seeded": True, "layers": 2}, "need layers, hidden, heads and vocab"),
         ({"name": "gpt2-5m", "heads": 3}, "width of 80 does not divide into 3 heads"),
@@ -191,7 +200,9 @@ def test_a_hub_model_is_fetched_without_pickles_and_without_code(monkeypatch, sm
     import huggingface_hub
 
     asked = {}
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **how: asked.update(how, name=name) or small)
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda name, **how: asked.update(how, name=name) or small
+    )
     assert models.folder("owner/some-model") == small
     assert asked["name"] == "owner/some-model"
     assert not any(pattern.endswith((".bin", ".pt", ".py")) for pattern in asked["allow_patterns"])
@@ -206,7 +217,9 @@ def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch):
         raise OSError("no route to host\nand more")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", silent)
-    with pytest.raises(ModelError, match="neither in the local cache nor to be had from the hub .no route to host."):
+    with pytest.raises(
+        ModelError, match="neither in the local cache nor to be had from the hub .no route to host."
+    ):
         models.folder("gpt2-medium")
 
 
