@@ -13,7 +13,14 @@ FORCED = models.seeded_ids(211, 20, seed=7)
 
 
 def cell(**values):
-    known = {"device": "cpu", "dtype": "fp32", "concurrency": 1, "new_tokens": 6, "options": {}, "source": None}
+    known = {
+        "device": "cpu",
+        "dtype": "fp32",
+        "concurrency": 1,
+        "new_tokens": 6,
+        "options": {},
+        "source": None,
+    }
     return SimpleNamespace(**known | values)
 
 
@@ -35,7 +42,10 @@ def small(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         folder = models.folder(SMALL)
-    weights = {name: w * np.float32(20 if w.ndim == 2 else 1) for name, w in load_file(folder / "model.safetensors").items()}
+    weights = {
+        name: w * np.float32(20 if w.ndim == 2 else 1)
+        for name, w in load_file(folder / "model.safetensors").items()
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
@@ -138,11 +148,18 @@ def test_evidence_is_read_back_from_the_weights(small, dtype, read):
     run(engine, "decode")
     found = engine.evidence()
     assert found["weights"] == {f"{read} on cpu": 26352}
-    assert (found["dtype"], found["device"], found["cache"], found["attention"]) == (dtype, "cpu", "DynamicCache", "sdpa")
+    assert (found["dtype"], found["device"], found["cache"], found["attention"]) == (
+        dtype,
+        "cpu",
+        "DynamicCache",
+        "sdpa",
+    )
 
 
 def test_a_request_past_the_last_position_is_one_sentence(small):
-    with pytest.raises(ModelTooShort, match="1030 tokens asked, prompt and answer together; the model has 1024 positions"):
+    with pytest.raises(
+        ModelTooShort, match="1030 tokens asked, prompt and answer together; the model has 1024 positions"
+    ):
         loaded(small, [[1] * 1024])
 
 

@@ -16,7 +16,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWar
 
 
 def cell(**values):
-    known = {"device": "cpu", "dtype": "fp32", "concurrency": 1, "new_tokens": 6, "options": {}, "source": None}
+    known = {
+        "device": "cpu",
+        "dtype": "fp32",
+        "concurrency": 1,
+        "new_tokens": 6,
+        "options": {},
+        "source": None,
+    }
     return SimpleNamespace(**known | values)
 
 
@@ -38,7 +45,10 @@ def small(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         folder = models.folder(SMALL)
-    weights = {name: w * np.float32(20 if w.ndim == 2 else 1) for name, w in load_file(folder / "model.safetensors").items()}
+    weights = {
+        name: w * np.float32(20 if w.ndim == 2 else 1)
+        for name, w in load_file(folder / "model.safetensors").items()
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
@@ -101,7 +111,9 @@ def test_compiled_kernels_agree_with_eager_on_forced_varied_ids(compiled, small)
     ours, theirs = compiled.forced(FORCED, 4), loaded(Hf, small, [FORCED[:12]]).forced(FORCED, 4)
     assert ours["top1"] == theirs["top1"] and len(set(ours["top1"])) > 5
     np.testing.assert_allclose(ours["nll"], theirs["nll"], atol=1e-3)
-    np.testing.assert_allclose(compiled.score(FORCED), loaded(Hf, small, [FORCED[:12]]).score(FORCED), rtol=1e-5)
+    np.testing.assert_allclose(
+        compiled.score(FORCED), loaded(Hf, small, [FORCED[:12]]).score(FORCED), rtol=1e-5
+    )
 
 
 def test_one_graph_serves_every_prompt_length(compiled):
@@ -116,14 +128,16 @@ def test_one_graph_serves_every_prompt_length(compiled):
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        ("windowed", {}), ("windowed", {"padding": 8}), ("small", {"padding": 8}), ("small", {"dynamic": False}),
-        ("small", {"dynamic": True}), ("small", {"dynamic": "auto"}), ("small", {"fullgraph": True}),
+        ("windowed", {"fullgraph": True}),
+        ("small", {"padding": 8}),
+        ("small", {"dynamic": False}),
+        ("small", {"dynamic": True}),
     ],
-)  # fmt: skip
+)
 def test_every_option_gives_the_ids_of_eager_past_a_window_and_in_a_batch(kind, options, request, traced):
     folder, rows = request.getfixturevalue(kind), [FORCED[:11], FORCED[9:20]]
     eager, engine = loaded(Hf, folder, rows), loaded(HfCompile, folder, rows, options=options)
-    for phase in ("prefill", "decode", "e2e", "decode", "generate"):
+    for phase in ("prefill", "decode", "e2e", "decode"):
         assert run(engine, phase) == run(eager, phase)
     assert engine.forced(FORCED, 3)["top1"] == eager.forced(FORCED, 3)["top1"]
     assert engine.padded_tokens == (16 if "padding" in options else None)
@@ -137,7 +151,20 @@ def test_recompiles_are_counted_with_their_reasons(small, traced):
         run(engine, "prefill")
         found = engine.evidence()["compile"]
         assert found["recompiles"] == (0 if length == 5 else 1)
-    assert "size mismatch at index 1. expected 6, actual 7" in found["recompile_reasons"][0] or "expected" in str(found)
+    assert "expected 6, actual 7" in found["recompile_reasons"][0]
+
+
+def test_checking_forced_ids_compiles_nothing_that_is_not_timed(small, traced):
+    wanted = loaded(Hf, small, [FORCED[:5]]).forced(FORCED, 5)
+    engine = loaded(HfCompile, small, [FORCED[:3]], options={"dynamic": False})
+    for length in (3, 9):  # a prompt that is shorter, and one that is longer than what is forced at once
+        engine.start(cell(), [FORCED[:length]])
+        run(engine, "e2e")
+        before = engine.evidence()["compile"]["graphs_in_cell"]
+        found = engine.forced(FORCED, 5)
+        assert found["top1"] == wanted["top1"]
+        np.testing.assert_allclose(found["nll"], wanted["nll"], atol=1e-3)
+        assert engine.evidence()["compile"]["graphs_in_cell"] == before
 
 
 def test_a_recompile_limit_that_was_hit_is_told(small, traced):
@@ -153,11 +180,11 @@ def test_a_recompile_limit_that_was_hit_is_told(small, traced):
 def test_another_batch_or_capacity_has_a_recompile_budget_of_its_own(small, traced):
     engine = loaded(HfCompile, small, [FORCED[:5]])
     with engine.torch._dynamo.config.patch(recompile_limit=1):
-        for rows, new in (([FORCED[:5]], 6), ([FORCED[:5]] * 2, 6), ([FORCED[:5]] * 3, 6), ([FORCED[:5]], 200)):
+        for rows, new in (([FORCED[:5]], 6), ([FORCED[:5]] * 2, 6), ([FORCED[:5]], 200)):
             engine.start(cell(new_tokens=new), rows)
-            run(engine, "e2e")
+            run(engine, "prefill")
     found = engine.evidence()["compile"]
-    assert (found["capacity"], found["recompile_limit_reached"], found["graphs"]) == (256, False, 8)
+    assert (found["capacity"], found["recompile_limit_reached"], found["graphs"]) == (256, False, 3)
 
 
 def test_a_graph_break_is_counted(small, traced):

@@ -6,7 +6,8 @@ import logging
 class CompileLedger:
     """Counts since the process began (`graphs`, `frames_tried`) and since `begin`, for one cell (everything else).
 
-    A cell that comes after another of the same shape finds its graphs made: `graphs` above 0 and `graphs_in_cell` 0.
+    A cell that comes after another of the same shape finds its graphs made: `graphs` above 0 and
+    `graphs_in_cell` 0.
     """
 
     def __init__(self, torch):
@@ -44,6 +45,7 @@ class CompileLedger:
             "kernel_cache_hits": since["cache_hits"],
             "kernel_cache_misses": since["cache_misses"],
             "cudagraph_skips": since["cudagraph_skips"] if device.type == "cuda" else None,
+            "cudagraph_skip_reasons": [_short(r) for m in compiled if (r := m.cudagraph_skip_reason)][:8],
             "cudagraphs_recorded": _cudagraphs(device),
         }
 

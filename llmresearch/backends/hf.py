@@ -7,8 +7,9 @@ What a phase is, here and in every backend of this family:
     e2e       ids 1 … new_tokens: one prefill and new_tokens - 1 steps; the first mark is the time to the first token
     generate  ids 1 … new_tokens without a cache, all logits each time, as the earlier studies ran it
 
-Every id goes to the host before the next step starts, as in a server that streams. There is little Python around
-`model.forward`; `generate()` of transformers is not used, because its own logic costs more than a small model.
+Every id goes to the host before the next step starts, as in a server that streams. There is little Python
+around `model.forward`; `generate()` of transformers is not used, because its own logic costs more than a
+small model.
 """
 
 import copy
@@ -21,7 +22,7 @@ from ..records import LlmResearchError
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
-SCORED_AT_ONCE = 128  # rows of logits turned into log-probabilities together; bounds memory at large vocabularies
+SCORED_AT_ONCE = 128  # rows of logits turned into log-probabilities together: large vocabularies need memory
 
 
 class ModelTooShort(LlmResearchError):
@@ -32,9 +33,9 @@ class Hf:
     """One loaded model; the phases of the module's words."""
 
     name = "hf"
-    options = ("attention",)       # keys of a cell's options that this backend understands
+    options = ("attention",)  # keys of a cell's options that this backend understands
     clock = staticmethod(time.perf_counter_ns)
-    device_start = None            # on CUDA: arms a pair of events, set by `load`
+    device_start = None  # on CUDA: arms a pair of events, set by `load`
 
     def __init__(self):
         self.marks = []
@@ -174,12 +175,15 @@ class Hf:
     def _to_prompt(self):
         """The first id, on the host, with the cache as it was after the prompt.
 
-        A step binds new tensors to a dynamic layer and leaves the old ones as they were, so copies of the layers' own
-        references bring back the very state after the prompt, sliding windows included. Other kinds of layer may
-        write in place: there the prompt is run again.
+        A step binds new tensors to a dynamic layer and leaves the old ones as they were, so copies of the
+        layers' own references bring back the very state after the prompt, sliding windows included. Other
+        kinds of layer may write in place: there the prompt is run again.
         """
         if self._after_prompt is None or not _rebinds(self.cache):
-            self._after_prompt = self._prefill(self.prompt)[0].cpu(), [copy.copy(layer) for layer in self.cache.layers]
+            self._after_prompt = (
+                self._prefill(self.prompt)[0].cpu(),
+                [copy.copy(layer) for layer in self.cache.layers],
+            )
         first, layers = self._after_prompt
         self.cache.layers = [copy.copy(layer) for layer in layers]
         return first
@@ -191,13 +195,15 @@ class Hf:
 
     def output(self):
         """The ids of the last call, ids[batch][token]."""
-        return [[step[row][0] for step in self._made] for row in range(len(self._made[0]))] if self._made else []
+        rows = len(self._made[0]) if self._made else 0
+        return [[step[row][0] for step in self._made] for row in range(rows)]
 
     def forced(self, ids, prompt):
         """{"top1", "nll"} along given ids: the first `prompt` by prefill, the others one cached step each.
 
-        top1: the argmax after the prefill and after each forced token, len(ids) - prompt + 1 of them. nll: minus the log
-        probability of each forced token, in nats. Every row of the batch gets the same ids; the first row answers.
+        top1: the argmax after the prefill and after each forced token, len(ids) - prompt + 1 of them. nll:
+        minus the log probability of each forced token, in nats. Every row of the batch gets the same ids; the
+        first row answers.
         """
         self._check_length(len(ids))
         top1, nll = [], []
@@ -218,15 +224,17 @@ class Hf:
     def score(self, ids, first=1):
         """(sum of -log p in nats, tokens) over ids[first:], given all that stands before each in the window."""
         if not 1 <= first < len(ids):
-            raise ValueError(f"first: {first} is outside 1 … {len(ids) - 1}, the tokens of the window that have a past.")
+            raise ValueError(
+                f"first: {first} is outside 1 … {len(ids) - 1}, the tokens of the window that have a past."
+            )
         self._check_length(len(ids))
-        torch = self.torch
+        torch, cost = self.torch, self.torch.nn.functional.cross_entropy
         total = 0.0
         with torch.no_grad():
             row = torch.tensor([ids], dtype=torch.long, device=self.device)
             logits = self._logits(row)[0, first - 1 : -1]
             for block, wanted in zip(logits.split(SCORED_AT_ONCE), row[0, first:].split(SCORED_AT_ONCE)):
-                total += float(torch.nn.functional.cross_entropy(block.float(), wanted, reduction="sum").double())
+                total += float(cost(block.float(), wanted, reduction="sum"))
         return total, len(ids) - first
 
     def evidence(self):
@@ -243,7 +251,7 @@ class Hf:
             "device_name": torch.cuda.get_device_name(self.device) if self._events else None,
             "weights": weights, "parameters": sum(weights.values()), "cache": type(self.cache).__name__,
             "attention": self.model.config._attn_implementation, "threads": torch.get_num_threads(),
-            "tf32": bool(torch.backends.cuda.matmul.allow_tf32) if self._events else None,
+            "fp32_precision": torch.get_float32_matmul_precision(),
         }  # fmt: skip
 
     def close(self):
@@ -275,7 +283,9 @@ class Hf:
 
 def _rebinds(cache):
     """Do this cache's layers bind new tensors at every step? True for the two kinds whose code was read."""
-    return all(type(layer).__name__ in ("DynamicLayer", "DynamicSlidingWindowLayer") for layer in cache.layers)
+    return all(
+        type(layer).__name__ in ("DynamicLayer", "DynamicSlidingWindowLayer") for layer in cache.layers
+    )
 
 
 def _positions(folder):

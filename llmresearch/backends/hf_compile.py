@@ -4,15 +4,17 @@ Options of a cell, for ablations (defaults first):
 
     mode        default on the CPU, reduce-overhead on CUDA; also max-autotune, max-autotune-no-cudagraphs
     cudagraphs  as the mode says; true or false overrides it
-    dynamic     prompt: only the prompt's length is a symbol, from the first compilation on; false: every length is
-                compiled anew; auto: static first, symbolic from the second length on; true: every dimension a symbol
+    dynamic     prompt: only the prompt's length is a symbol, from the first time on; false: every length is
+                compiled anew; auto: static first, symbolic from the second length on; true: every dimension a
+                symbol
     padding     1: the prompt as it is; N: padded on the right to a multiple of N (causal: the pads change no result)
     fullgraph   false; true: a graph break or a recompile limit is an error
     capacity    tokens that the cache holds; at least the request, by default the next power of two from 128 on
     attention   sdpa
 
-Compiling is lazy, as for every user of torch.compile: the first call of a phase pays it. torch keeps compiled kernels
-on disk between processes; `evidence` counts hits and misses, and TORCHINDUCTOR_FORCE_DISABLE_CACHES=1 turns that off.
+Compiling is lazy, as for every user of torch.compile: the first call of a phase pays it. torch keeps compiled
+kernels on disk between processes; `evidence` counts hits and misses, and TORCHINDUCTOR_FORCE_DISABLE_CACHES=1
+turns that off.
 """
 
 import os
@@ -41,7 +43,11 @@ class HfCompile(Hf):
 
     def refuses(self, cell):
         """A sentence that says why this machine cannot do what the cell asks, or None."""
-        return super().refuses(cell) or _wrong_option(self.name, cell.options) or _no_compiler(self.name, cell.device)
+        return (
+            super().refuses(cell)
+            or _wrong_option(self.name, cell.options)
+            or _no_compiler(self.name, cell.device)
+        )
 
     def load(self, cell, folder):
         """Untimed: the model as for `hf`; compiling waits for the first call."""
@@ -54,21 +60,24 @@ class HfCompile(Hf):
         self.dynamic = cell.options.get("dynamic", "prompt")
         self.padding = cell.options.get("padding") or 1
         self.asked = cell.options
-        self._sets = {}
+        self._sets = {}  # (batch, capacity): a cache and its graphs
+        self._ends = {}  # prompt length: where its last token is, on the device
 
     def start(self, cell, ids):
         """Untimed: take the prompt, and the graphs and the cache for its batch and length."""
         super().start(cell, ids)
-        padded = self._padded(self.prompt)[0].shape[1]
-        self.padded_tokens = padded if self.padding > 1 else None
-        self._use(len(ids), max(padded, self.prompt_tokens + self.new_tokens))
+        self.padded = -(-self.prompt_tokens // self.padding) * self.padding
+        self.padded_tokens = self.padded if self.padding > 1 else None
+        self._use(len(ids), max(self.padded, self.prompt_tokens + self.new_tokens))
         self.ledger.begin()
 
     def _use(self, batch, tokens):
         """Takes the graphs and the cache for this batch that hold `tokens`; makes them where there are none."""
         capacity = self.asked.get("capacity") or _power_of_two(tokens)
         if capacity < tokens:
-            raise LlmResearchError(f"{self.name}: capacity {capacity} is less than the {tokens} tokens asked. Raise it.")
+            raise LlmResearchError(
+                f"{self.name}: capacity {capacity} is less than the {tokens} tokens asked. Raise it."
+            )
         if (batch, capacity) not in self._sets:
             self._sets[batch, capacity] = self._make(batch, capacity)
         self.cache, self._run_prefill, self._run_step, self._run_whole = self._sets[batch, capacity]
@@ -76,7 +85,7 @@ class HfCompile(Hf):
     def _make(self, batch, capacity):
         layers = self.model.config.get_text_config().num_hidden_layers
         cache = self._new_cache(layers, capacity, self.device)
-        with self.torch.no_grad():  # allocates the layers outside of any graph: only so their addresses are static
+        with self.torch.no_grad():  # allocates outside of any graph: only so are the layers' addresses static
             one = self.torch.zeros((batch, 1), dtype=self.torch.long, device=self.device)
             self.model(input_ids=one, past_key_values=cache, use_cache=True, logits_to_keep=1)
         model, label = self.model, f"{batch}x{capacity}"
@@ -90,7 +99,8 @@ class HfCompile(Hf):
     def _compiled(self, function, label, cudagraphs=None):
         """The function under torch.compile, with code of its own: torch counts recompiles by code object.
 
-        The uncached forward gets no CUDA graphs unless asked for: each length would be recorded, with all its logits.
+        The uncached forward gets no CUDA graphs unless asked for: each length would be recorded, with all its
+        logits.
         """
         code = function.__code__.replace(co_name=label)
         own = FunctionType(code, function.__globals__, label, function.__defaults__, function.__closure__)
@@ -99,19 +109,23 @@ class HfCompile(Hf):
         if wanted is not None:
             options["triton.cudagraphs"] = wanted
         dynamic = self.dynamic if isinstance(self.dynamic, bool) else None
-        return self.torch.compile(own, options=options, dynamic=dynamic, fullgraph=bool(self.asked.get("fullgraph")))
+        return self.torch.compile(
+            own, options=options, dynamic=dynamic, fullgraph=bool(self.asked.get("fullgraph"))
+        )
 
     def _padded(self, prompt):
-        """(ids [batch, padded], last [1]): the prompt with zeros on the right, and where its last token stands."""
+        """(ids [batch, padded], last [1]): the prompt with zeros on the right, and where its last token is."""
         length = prompt.shape[1]
-        padded = -(-length // self.padding) * self.padding
-        ids = self.torch.nn.functional.pad(prompt, (0, padded - length))
-        return ids, self.torch.tensor([length - 1])
+        if length not in self._ends:
+            self._ends[length] = self.torch.tensor([length - 1], device=self.device)
+        missing = self.padded - length
+        ids = self.torch.nn.functional.pad(prompt, (0, missing)) if missing else prompt
+        return ids, self._ends[length]
 
     def _prefill(self, prompt):
         """(next id [batch, 1], its logits [batch, vocab]); the fixed cache then holds exactly the prompt."""
         ids, last = self._padded(prompt)
-        ids, last = ids.to(self.device), last.to(self.device)
+        ids = ids.to(self.device)
         self._mark_length(ids)
         self.cache.slots.empty = True
         self._next_graph()
@@ -150,14 +164,17 @@ class HfCompile(Hf):
         return self._after_prompt
 
     def forced(self, ids, prompt):
-        """As for `hf`, through the compiled graphs of this cell's batch; then the cell's own graphs are back in use."""
+        """As for `hf`, through the very graphs that are timed: a prefill has the shape of the cell's own prompt.
+
+        A shorter prefill is padded to it, a longer one goes on in single steps: checking compiles nothing new.
+        """
         mine = self.cache, self._run_prefill, self._run_step, self._run_whole
         if len(ids) > self.cache.capacity:
             self._use(self.batch, len(ids))
-        try:
-            return super().forced(ids, prompt)
-        finally:
-            self.cache, self._run_prefill, self._run_step, self._run_whole = mine
+        first = min(prompt, self.prompt_tokens)
+        found = super().forced(ids, first)
+        self.cache, self._run_prefill, self._run_step, self._run_whole = mine
+        return {key: values[prompt - first :] for key, values in found.items()}
 
     def evidence(self):
         """As for `hf`, and what torch.compile did; raises NothingCompiled where it did nothing."""
@@ -167,7 +184,13 @@ class HfCompile(Hf):
                 f"{self.name}: nothing was compiled ({compiled['frames_tried']} frames tried), so this is {Hf.name}. "
                 "Unset TORCHDYNAMO_DISABLE and TORCH_COMPILE_DISABLE, or measure hf."
             )
-        asked = {"mode": self.mode, "dynamic": self.dynamic, "padding": self.padding, "capacity": self.cache.capacity}
+        asked = {
+            "mode": self.mode,
+            "cudagraphs": self.asked.get("cudagraphs"),
+            "dynamic": self.dynamic,
+            "padding": self.padding,
+            "capacity": self.cache.capacity,
+        }
         return super().evidence() | {"compile": asked | compiled}
 
     def close(self):
@@ -181,7 +204,9 @@ class HfCompile(Hf):
 
 def _prefill_of(model, cache):
     def prefill(ids, last):
-        logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=last).logits[:, -1]
+        logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=last).logits[
+            :, -1
+        ]
         cache.slots.length.copy_(last[0] + 1)
         return logits.argmax(-1, keepdim=True), logits
 
@@ -210,7 +235,12 @@ def _power_of_two(tokens):
 
 def _wrong_option(name, options):
     """The sentence about the first option whose value means nothing, or None."""
-    for key, known in (("mode", MODES), ("dynamic", DYNAMIC), ("cudagraphs", (True, False)), ("fullgraph", (True, False))):
+    for key, known in (
+        ("mode", MODES),
+        ("dynamic", DYNAMIC),
+        ("cudagraphs", (True, False)),
+        ("fullgraph", (True, False)),
+    ):
         value = options.get(key)
         if value is not None and not any(value is k or value == k and isinstance(k, str) for k in known):
             return f"{name}: {key}: {value!r} is none of {', '.join(map(str, known))}."
@@ -224,7 +254,11 @@ def _wrong_option(name, options):
 def _no_compiler(name, device):
     """The sentence about what inductor lacks here to make kernels, or None."""
     if device == "cuda":
-        return None if find_spec("triton") else f"{name}: needs triton on CUDA, not installed here: pip install triton."
+        return (
+            None
+            if find_spec("triton")
+            else f"{name}: needs triton on CUDA, not installed here: pip install triton."
+        )
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) or shutil.which("clang++"):
         return None

@@ -7,7 +7,8 @@ from transformers.cache_utils import Cache, StaticLayer
 class Slots:
     """How full a cache is, shared by its layers: `length` lives on the device, so that no graph depends on its value.
 
-    `empty` is Python's own: a prefill is traced with it, and then attends over its own keys only, not over the whole cache.
+    `empty` is Python's own: a prefill is traced with it, and then attends over its own keys only, not over
+    the whole cache.
     """
 
     def __init__(self, device):
@@ -19,8 +20,8 @@ class Slots:
 class SlotLayer(StaticLayer):
     """One layer's keys and values [batch, heads, capacity, width], full attention; a window is the mask's affair.
 
-    Own positions instead of the parent's counters: a padded prompt can be cut back, the cache can be set back to the
-    prompt, and a sliding window past its size needs no other path.
+    Own positions instead of the parent's counters: a padded prompt can be cut back, the cache can be set back
+    to the prompt, and a sliding window past its size needs no other path.
     """
 
     def __init__(self, capacity, slots):
