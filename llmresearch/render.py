@@ -139,7 +139,7 @@ def execute(notebook, values, out):
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         raise ReportError(_sentence(notebook, error, running, values)) from error
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise ReportError(f"{notebook}: the kernel stopped ({error}). What it did until then is in {running}.") from error
     os.replace(running, out / f"{name}.ipynb")
     return out / f"{name}.ipynb"

@@ -79,6 +79,12 @@ def test_a_failing_cell_is_one_sentence_that_names_it_and_leaves_the_rest(tmp_pa
     assert (tmp_path / "out" / "STUDY.ipynb").read_text() == "earlier"
 
 
+def test_a_kernel_that_dies_is_one_sentence(tmp_path):
+    path = example.notebook(tmp_path, 'folder = "x"', "import os\nos._exit(1)")
+    with pytest.raises(ReportError, match="study.ipynb: the kernel stopped .*What it did until then is in .*STUDY.failed.ipynb"):
+        render.report("study", out_folder=tmp_path / "out", notebook=path)
+
+
 def test_the_kernel_is_this_interpreter():
     assert kernel.ThisInterpreter().kernel_spec.argv[0] == sys.executable
 

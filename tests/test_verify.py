@@ -1,15 +1,19 @@
 """A report follows from its raw file, or `verify` says where it does not."""
 
+from base64 import b64encode
 import gzip
 import importlib.util
+from io import BytesIO
 from pathlib import Path
 
 import example
+from matplotlib.image import imsave
+import numpy as np
 import pytest
 
 from llmresearch import render
 from llmresearch.claims import ReportError
-from llmresearch.verify import compare, verify
+from llmresearch.verify import compare, same_picture, verify
 
 BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "verify_edits.py"
 
@@ -22,6 +26,12 @@ def folder(tmp_path):
 @pytest.fixture
 def derived():
     return example.rendered().folder
+
+
+def picture(brightness, width=4):
+    content = BytesIO()
+    imsave(content, np.full((3, width, 3), brightness, np.uint8), format="png")
+    return content.getvalue()
 
 
 def change(path, old, new):
@@ -69,12 +79,26 @@ def test_a_changed_status_in_the_html_is_found(folder, derived):
 def test_missing_added_and_changed_files_are_found(folder, derived):
     (folder / "tables" / "times.csv").unlink()
     (folder / "tables" / "more.csv").write_text("x\n1\n")
-    picture = folder / "figures" / "samples.png"
-    picture.write_bytes(picture.read_bytes()[:-1] + b"x")
+    (folder / "figures" / "samples.png").write_bytes(picture(40))
     found = {(d.file, d.shown, d.derived) for d in compare(folder, derived)}
     assert ("fixture/tables/times.csv", "(absent)", "a file") in found
     assert ("fixture/tables/more.csv", "a file", "(absent)") in found
     assert "fixture/figures/samples.png" in {file for file, _, _ in found}
+
+
+def test_a_picture_may_differ_by_a_nuance_and_not_by_a_digit():
+    assert same_picture(picture(100), picture(101))
+    assert not same_picture(picture(100), picture(110))
+    assert not same_picture(picture(100), picture(100, width=5))
+    assert not same_picture(picture(100), b"no picture")
+
+
+def test_a_page_may_hold_a_picture_that_differs_by_a_nuance(folder, tmp_path):
+    other = example.copied(tmp_path / "other")
+    for place, brightness in ((folder, 100), (other, 101)):
+        data = b64encode(picture(brightness)).decode()
+        change(place.parent / "FIXTURE.html", "</main>", f'<img src="data:image/png;base64,{data}"/></main>')
+    assert compare(folder, other) == []
 
 
 def test_an_added_line_is_one_difference(folder, derived):
