@@ -1,0 +1,268 @@
+"""llama.cpp in process: the same ids as the reference, files that are what they claim, evidence read back from it."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from llmresearch import models
+from llmresearch.backends import gguf_files
+from llmresearch.backends.llamacpp import LlamaCpp, TooLong, WrongPrecision
+from llmresearch.failures import classify_failure
+from llmresearch.models import ModelError
+
+SMALL = {"name": "small", "seeded": True, "layers": 2, "hidden": 64, "heads": 2, "vocab": 211}
+PROMPTS = [models.seeded_ids(211, 12, seed=1, index=i) for i in range(2)]
+FORCED = models.seeded_ids(211, 20, seed=7)
+
+
+def cell(**values):
+    known = {
+        "device": "cpu", "dtype": "fp32", "concurrency": 1, "new_tokens": 6, "threads": 1, "options": {}, "source": None,
+        "model": "small",
+    }  # fmt: skip
+    return SimpleNamespace(**known | values)
+
+
+REASON = LlamaCpp().refuses(cell())
+needs_engine = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def small(cache):
+    """A random model whose greedy text is not one token repeated: its weights are 20 times as large."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = models.folder(SMALL)
+    weights = load_file(folder / "model.safetensors")
+    louder = {name: w * np.float32(20 if w.ndim == 2 else 1) for name, w in weights.items()}
+    save_file(louder, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(small):
+    """What transformers makes of the same weights: ids, forced tokens, score."""
+    from llmresearch.backends.hf import Hf
+
+    engine = Hf()
+    engine.load(cell(), small)
+    engine.start(cell(), PROMPTS)
+    engine.prepare("e2e")
+    engine.e2e()
+    return SimpleNamespace(
+        ids=engine.output(), forced=engine.forced(FORCED, 8), score=engine.score(FORCED, 3)
+    )
+
+
+@pytest.fixture(scope="module")
+def loaded(small):
+    engine = LlamaCpp()
+    engine.load(cell(), small)
+    yield engine
+    engine.close()
+
+
+def run(engine, phase, prompts=PROMPTS, **values):
+    engine.start(cell(**values), prompts)
+    engine.prepare(phase)
+    engine.marks.clear()
+    return getattr(engine, phase)(), engine.output()
+
+
+@needs_engine
+def test_every_phase_gives_the_ids_of_the_reference(loaded, reference):
+    one, two = reference.ids
+    assert len(set(one)) > 2
+    assert run(loaded, "e2e") == (12, [one, two])
+    assert run(loaded, "generate") == (12, [one, two])
+    assert run(loaded, "prefill") == (24, [one[:1], two[:1]])
+    tokens, after = run(loaded, "decode")
+    assert tokens == 12
+    assert [row[:-1] for row in after] == [one[1:], two[1:]]
+
+
+@needs_engine
+def test_decode_begins_at_the_prompt_every_time(loaded):
+    loaded.start(cell(), PROMPTS)
+    answers = []
+    for phase in ("decode", "decode", "e2e", "decode"):
+        loaded.prepare(phase)
+        getattr(loaded, phase)()
+        answers.append(loaded.output())
+    assert answers[0] == answers[1] == answers[3]
+
+
+@needs_engine
+def test_forced_tokens_and_scores_agree_with_the_reference(loaded, reference):
+    loaded.start(cell(), PROMPTS)
+    found = loaded.forced(FORCED, 8)
+    assert found["top1"] == reference.forced["top1"]
+    assert found["nll"] == pytest.approx(reference.forced["nll"], abs=0.05)
+    nll, tokens = loaded.score(FORCED, 3)
+    assert tokens == 17
+    assert nll == pytest.approx(reference.score[0], rel=1e-3)
+
+
+@needs_engine
+def test_a_score_does_not_depend_on_how_the_window_is_cut(loaded, monkeypatch):
+    whole, _ = loaded.score(FORCED, 5)
+    monkeypatch.setattr("llmresearch.backends.llama_context.OUTPUTS", 3)
+    assert loaded.score(FORCED, 5)[0] == pytest.approx(whole, rel=1e-4)
+
+
+@needs_engine
+def test_after_forced_tokens_the_prompt_is_run_again(loaded):
+    before = run(loaded, "decode")[1]
+    loaded.forced(FORCED, 8)
+    loaded.prepare("decode")
+    loaded.decode()
+    assert loaded.output() == before
+
+
+@needs_engine
+def test_one_mark_for_each_token(loaded):
+    run(loaded, "e2e", PROMPTS[:1])
+    assert len(loaded.marks) == 6
+    run(loaded, "decode", PROMPTS[:1])
+    assert len(loaded.marks) == 6
+
+
+@needs_engine
+def test_evidence_is_read_back_from_the_library(loaded):
+    run(loaded, "prefill")
+    found = loaded.evidence()
+    assert (found["dtype"], found["device"], found["threads"], found["bits_per_weight"]) == (
+        "fp32",
+        "cpu",
+        1,
+        32.0,
+    )
+    assert found["parameters"] == 211 * 64 + 1024 * 64 + 2 * (12 * 64 * 64 + 13 * 64) + 2 * 64
+    assert set(found["tensor_types"]) == {"F32"}
+    assert found["kv_cache"] == "f16/f16"
+    assert "AVX" in found["system"] or "NEON" in found["system"]
+    assert found["flash_attention"] in ("enabled", "not supported")
+
+
+@needs_engine
+def test_an_f32_cache_switches_flash_attention_off_and_brings_the_reference_closer(small, reference):
+    engine = LlamaCpp()
+    engine.load(cell(options={"kv": "f32"}), small)
+    run(engine, "prefill")
+    found, score = engine.evidence(), engine.score(FORCED, 3)[0]
+    engine.close()
+    assert (found["kv_cache"], found["flash_attention"]) == ("f32/f32", "disabled")
+    assert score == pytest.approx(reference.score[0], rel=2e-5)
+
+
+@needs_engine
+def test_q8_0_of_the_same_weights_is_made_once_and_is_mostly_q8_0(small):
+    engine = LlamaCpp()
+    engine.load(cell(dtype="q8_0"), small)
+    made = engine.path.stat().st_mtime_ns
+    run(engine, "prefill")
+    found = engine.evidence()
+    engine.close()
+    assert found["made_from"].endswith("-F32.gguf")
+    assert found["weights"]["Q8_0"] == 211 * 64 + 2 * 12 * 64 * 64
+    engine.load(cell(dtype="q8_0"), small)
+    assert engine.path.stat().st_mtime_ns == made
+    engine.close()
+
+
+@needs_engine
+def test_a_made_file_that_changed_is_refused(small):
+    engine = LlamaCpp()
+    engine.load(cell(dtype="fp16"), small)
+    engine.close()
+    with engine.path.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x07")
+    with pytest.raises(ModelError, match="changed since it was made"):
+        engine.load(cell(dtype="fp16"), small)
+
+
+@needs_engine
+def test_a_gguf_cut_short_fails_as_a_corrupt_file(loaded, small, tmp_path):
+    short = tmp_path / "short.gguf"
+    short.write_bytes(loaded.path.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match="is cut short") as caught:
+        LlamaCpp().load(cell(source={"gguf": str(short)}), tmp_path)
+    assert "Fetch or assemble it again" in str(caught.value)
+
+
+@needs_engine
+def test_a_file_that_names_another_precision_than_it_holds_is_refused():
+    file = SimpleNamespace(
+        quantisation="Q4_K_M", bytes=1_072_392_704, params_measured=268_098_176, path="renamed.gguf"
+    )
+    with pytest.raises(WrongPrecision, match="holds Q4_K_M at 32.00 bits a weight"):
+        gguf_precision(file)
+
+
+def gguf_precision(file):
+    from llmresearch.backends.llamacpp import _precision
+
+    return _precision(file, cell(dtype="q4_k_m"))
+
+
+@needs_engine
+def test_more_tokens_than_positions_is_refused_before_it_runs(loaded):
+    with pytest.raises(TooLong, match="the model has 1024 positions") as caught:
+        loaded.start(cell(new_tokens=1020), PROMPTS)
+    assert "Shorten prompt_tokens or new_tokens" in str(caught.value)
+
+
+@needs_engine
+def test_ids_outside_the_vocabulary_fail_and_the_next_call_works(loaded):
+    loaded.start(cell(), [[5, 999_999]])
+    loaded.prepare("prefill")
+    with pytest.raises(RuntimeError, match="failed to decode"):
+        loaded.prefill()
+    assert math.isfinite(loaded.score(FORCED, 3)[0])
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"dtype": "int8"}, "Use q8_0, or another engine"), ({"concurrency": 2}, "need a server"),
+    ({"options": {"kv": "int3"}}, "'int3' is none of"), ({"options": {"nkv": 1}}, "unknown option 'nkv'"),
+])  # fmt: skip
+def test_what_it_cannot_do_is_refused_with_a_reason(changes, words):
+    assert words in LlamaCpp().refuses(cell(**changes))
+
+
+def test_an_absent_engine_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("llmresearch.backends.llamacpp.find_spec", lambda name: None)
+    assert "pip install 'llama-cpp-python==0.3.36'" in LlamaCpp().refuses(cell())
+
+
+def test_a_folder_of_another_family_without_a_gguf_says_how_to_convert_it(tmp_path):
+    from safetensors.numpy import save_file
+
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    save_file({"model.embed_tokens.weight": np.zeros((4, 2), np.float32)}, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="convert_hf_to_gguf.py"):
+        gguf_files.file_for(cell(), tmp_path, quantise=None)
+
+
+@pytest.mark.parametrize("name, ours", [
+    ("transformer.h.3.ln_1.bias", "blk.3.attn_norm.bias"), ("h.0.attn.c_attn.weight", "blk.0.attn_qkv.weight"),
+    ("transformer.wpe.weight", "position_embd.weight"), ("h.0.attn.bias", None), ("lm_head.weight", None),
+])  # fmt: skip
+def test_tensors_of_gpt2_get_llama_cpps_names(name, ours):
+    assert gguf_files.gpt2_name(name) == ours
+
+
+def test_a_failed_decode_is_classified():
+    assert (
+        classify_failure("llama.cpp: failed to find a KV slot: could not find a KV slot").cause
+        == "context too long"
+    )
