@@ -30,6 +30,9 @@ BACKENDS = {
     "fake": "fake.Fake",
     "hf": "hf.Hf",
     "hf-compile": "hf_compile.HfCompile",
+    "llamacpp": "llamacpp.LlamaCpp",
+    "ollama": "ollama_http.Ollama",
+    "openai": "openai_http.OpenAi",
 }
 
 # The names of the earlier studies: (backend, device, dtype or None).

@@ -1,0 +1,277 @@
+"""The phases of an engine behind HTTP, by the arrival of its tokens at the client.
+
+    prefill   request sent → first token here, of an answer of one token
+    decode    first token here → last token here, of an answer of new_tokens + 1 tokens
+    e2e       request sent → last token here, of an answer of new_tokens; the first mark is the first token
+
+The connection is open before the clock starts. The server's own clock, where it tells one, is the call's
+device time. An answer that stops early is recorded as long as it was; nothing is scaled. Before anything is
+timed, the cell's own prompt is answered once: its output stands in the record, and its length is checked in
+every call: a prompt that suddenly has fewer tokens, or takes no longer when it is longer, came from a prompt
+cache, and the cell fails.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+from .http_client import LOOPBACK, Client, ServerAbsent, ServerProblem
+
+SECONDS = 120.0  # the longest wait for a byte, unless the cell's option `answer_within_s` says otherwise
+GROWS_FROM = 64  # prompt tokens from which a prefill must take longer than that of a quarter of the prompt
+CACHED_BELOW = 0.5  # of the first prefill's seconds: an exact repeat that is faster was cached
+
+
+@dataclass
+class Chunk:
+    """One message of a stream: how many tokens it brings, its text and ids; `end` carries the final figures."""
+
+    tokens: int = 0
+    text: str = ""
+    ids: tuple = ()
+    end: dict | None = None
+
+
+class Streamed:
+    """What the backends behind HTTP share; a subclass says how its server is asked and what its messages mean."""
+
+    options = ("url", "answer_within_s", "cache")
+    counts = True  # does this kind of server always count the prompt's tokens, unless they were cached?
+    clock = staticmethod(time.perf_counter_ns)
+
+    def __init__(self):
+        self.marks = []
+        self.padded_tokens = None
+        self.early = self.calls = 0
+        self.ends = {}
+
+    def refuses(self, cell):
+        """A sentence that says why the cell cannot be measured, or None; asks the server whether it is there."""
+        unknown = sorted(set(cell.options) - set(self.options))
+        if unknown:
+            return f"{self.name}: unknown option {unknown[0]!r}. Known options: {', '.join(self.options)}."
+        if cell.options.get("cache", "bust") not in ("bust", "keep"):
+            return f"{self.name}: cache: {cell.options['cache']!r} is neither bust nor keep."
+        if cell.batch != 1 or cell.concurrency != 1:
+            return f"{self.name}: sends one request at a time. Use batch: 1 and concurrency: 1, or an engine in process."
+        if "generate" in cell.phases:
+            return f"{self.name}: a server always has a KV cache. Leave `generate` out of phases."
+        client = self._client(cell)
+        try:
+            return self.stranger(client)
+        except ServerAbsent:
+            return f"{self.name}: no answer from {client.url}. {self.remedy}, or drop '{self.name}' from backends."
+        finally:
+            client.close()
+
+    def _client(self, cell):
+        return Client(
+            self.name, cell.options.get("url", self.url), cell.options.get("answer_within_s", SECONDS)
+        )
+
+    def load(self, cell, folder):
+        """Untimed: the server has the model loaded; what it says about itself is kept."""
+        self.client, self.folder = self._client(cell), folder
+        self.keep = cell.options.get("cache", "bust") == "keep"
+        self.about = self.introduce(cell)
+
+    def start(self, cell, ids):
+        """Untimed: take the prompt, have it answered once, and see whether the server reuses prompts."""
+        self.ids, self.new_tokens, self.phase = ids[0], cell.new_tokens, None
+        self.prompt = self.prompt_of(cell, self.ids)
+        self.calls, self.early, self.ends = 0, 0, {}
+        self.pids = self.client.processes()
+        self.cache = {"server_reuses": None, "growth": None}
+        self.prompt_tokens = len(self.ids)
+        first = self._answered(self.prompt, cell.new_tokens)
+        self.text, self.made = "".join(self._text), list(self._ids)
+        self._watch_cache(first)
+
+    def _answered(self, prompt, tokens):
+        """An untimed answer, read to its end; its figures."""
+        self._open(prompt, tokens)
+        self._tokens(tokens)
+        return self._finish()
+
+    def _watch_cache(self, first):
+        """Ask for a varied prompt, for the same again and for a quarter of it: is a prefill ever skipped?"""
+        varied = self._varied()
+        fresh, repeated = self._answered(varied, 1), self._answered(varied, 1)
+        quarter = self._answered(self.vary(self.prompt, self.calls, quarter=True), 1)
+        self.prompt_tokens = fresh.get("prompt_tokens") or first.get("prompt_tokens") or self.prompt_tokens
+        self.cache["server_reuses"] = _reused(fresh, repeated)
+        seconds = [end.get("prompt_seconds") for end in (fresh, quarter)]
+        if None in seconds or self.prompt_tokens < GROWS_FROM:
+            return
+        self.cache["growth"] = seconds[0] / max(seconds[1], 1e-9)
+        if self.cache["growth"] < 1:
+            self._cached(
+                f"a prefill of {self.prompt_tokens} tokens took no longer than one of a quarter of them"
+            )
+
+    def _varied(self):
+        """The prompt in another form of the same length, so that no cache has it; the prompt itself with `cache: keep`."""
+        self.calls += 1
+        return self.prompt if self.keep else self.vary(self.prompt, self.calls)
+
+    def prepare(self, phase):
+        """Untimed: an open connection; before `decode` a stream whose first token has come."""
+        self.phase = phase
+        self.client.connect()
+        if phase == "decode":
+            self._open(self._varied(), self.new_tokens + 1)
+            self._tokens(1)
+        else:
+            self._next = self._varied()
+
+    def prefill(self):
+        """Timed: one prompt, until its first token is here; gives prompt tokens."""
+        self._open(self._next, 1)
+        self._tokens(1)
+        return self.prompt_tokens
+
+    def decode(self):
+        """Timed: from the first token to the last; gives tokens that came."""
+        return self._tokens(self.new_tokens + 1) - 1
+
+    def e2e(self):
+        """Timed: one prompt until its last token is here; gives tokens that came."""
+        self._open(self._next, self.new_tokens)
+        return self._tokens(self.new_tokens)
+
+    def settle(self):
+        """Nothing to wait for: a token that is here has been made."""
+
+    def _open(self, prompt, tokens):
+        self._count, self._wanted, self._end = 0, tokens, None
+        self._text, self._ids = [], []
+        self._stream = self.client.stream(*self.request(prompt, tokens))
+
+    def _tokens(self, until):
+        """Reads until that many tokens are here, marking each message that brings some; gives how many have come."""
+        while self._count < until and self._end is None:
+            line = next(self._stream, None)
+            now = self.clock()
+            if line is None:
+                raise self.client.broke_off(self._count, self._wanted)
+            chunk = self.chunk(line)
+            if chunk is None:
+                continue
+            self._take(chunk, now)
+        return self._count
+
+    def _take(self, chunk, now):
+        if chunk.tokens:
+            self.marks.append(now)
+            self._count += chunk.tokens
+            self._text.append(chunk.text)
+            self._ids += chunk.ids
+        if chunk.end is not None:
+            self._end = chunk.end
+            self._count = chunk.end.get("tokens") or self._count
+
+    def _finish(self):
+        """The rest of the answer, read outside the clock; its final figures, checked."""
+        while self._end is None and (line := next(self._stream, None)) is not None:
+            chunk = self.chunk(line)
+            if chunk is not None:
+                self._take(chunk, self.clock())
+        if self._end is None:
+            raise self.client.broke_off(self._count, self._wanted)
+        for _ in self._stream:
+            pass
+        if not self._count:
+            raise ServerProblem(
+                f"{self.name}: no tokens returned by {self.client.url}. Ask the model for more than nothing."
+            )
+        self.early += self._count < self._wanted
+        return self._end
+
+    def device_start(self):
+        """Nothing to arm: the server's clock comes with its answer."""
+
+    def device_seconds(self):
+        """The server's own seconds for the phase; None where it tells none. Reads the answer's end and checks it."""
+        end = self._finish()
+        self._check(end)
+        times = {"prefill": [end.get("prompt_seconds")], "decode": [end.get("token_seconds")],
+                 "e2e": [end.get("prompt_seconds"), end.get("token_seconds")]}[self.phase]  # fmt: skip
+        self.ends.setdefault(self.phase, []).append(end)
+        return None if None in times else sum(times)
+
+    def _check(self, end):
+        if end.get("cached_tokens"):
+            self._cached(f"{end['cached_tokens']} tokens of the prompt came from the server's cache")
+        if not end.get("prompt_tokens"):
+            if self.counts:
+                self._cached("an answer has no count of prompt tokens, which a cached prompt has not")
+        elif end["prompt_tokens"] < 0.9 * self.prompt_tokens - 2:
+            self._cached(f"{end['prompt_tokens']} prompt tokens were handled, {self.prompt_tokens} expected")
+
+    def _cached(self, what):
+        """Notes a prompt that was not handled; refuses to time it unless the cell says `cache: keep`."""
+        self.cache["hit"] = what
+        if not self.keep:
+            raise ServerProblem(
+                f"{self.name}: invalid output: {what}: a prefill from a prompt cache is no prefill. Switch the server's "
+                "prompt cache off, or write `cache: keep` to time it as it is."
+            )
+
+    def output(self):
+        """The ids of the cell's own prompt, ids[batch][token]; empty where the server gives text only."""
+        return [self.made] if self.made else []
+
+    def forced(self, ids, prompt):
+        """None: a server chooses its own tokens."""
+
+    def processes(self):
+        """Ids of the server's processes, whose work is the engine's; none for a server on another machine."""
+        return self.pids
+
+    def evidence(self):
+        """What the server says of itself, and what its answers showed."""
+        return self.about | {
+            "url": self.client.url, "remote": self.client.host not in LOOPBACK, "prompt_tokens_counted": self.prompt_tokens,
+            "prompt_cache": self.cache | {"asked": "keep" if self.keep else "bust"}, "early_stops": self.early,
+            "text": self.text, "text_sha256": hashlib.sha256(self.text.encode()).hexdigest(),
+            "server_seconds": {phase: _medians(ends) for phase, ends in self.ends.items()},
+        }  # fmt: skip
+
+    def close(self):
+        """Ends the connection."""
+        self.client.close()
+
+    def decoded(self, ids):
+        """The text of these ids, without special tokens; needs the package tokenizers and the folder's tokenizer.json."""
+        if find_spec("tokenizers") is None:
+            raise ServerProblem(
+                f"{self.name}: needs the package tokenizers to turn ids into text: pip install tokenizers."
+            )
+        path = Path(self.folder) / "tokenizer.json"
+        if not path.is_file():
+            raise ServerProblem(
+                f"{self.name}: {self.folder} has no tokenizer.json, and the server takes text. Give prompts."
+            )
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(path)).decode(ids)
+
+
+def _reused(fresh, repeated):
+    """Did the exact repeat of a prompt come from a cache? None where the server gives no figures to tell by."""
+    if repeated.get("cached_tokens") or (repeated.get("prompt_tokens") or 0) < (
+        fresh.get("prompt_tokens") or 0
+    ):
+        return True
+    if None in (fresh.get("prompt_seconds"), repeated.get("prompt_seconds")):
+        return None
+    return repeated["prompt_seconds"] < CACHED_BELOW * fresh["prompt_seconds"]
+
+
+def _medians(ends):
+    """Median of each figure over the calls that gave it."""
+    names = {name for end in ends for name, value in end.items() if isinstance(value, (int, float))}
+    return {name: median(end[name] for end in ends if end.get(name) is not None) for name in sorted(names)}

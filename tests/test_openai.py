@@ -1,0 +1,106 @@
+"""The OpenAI-compatible client against a stand-in: ids in, tokens by their arrival, dialects, caches, faults."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "servers"))
+from asking import cell, measured  # noqa: E402
+from stand_in import Law, running  # noqa: E402
+
+from llmresearch.backends.http_client import ServerProblem
+from llmresearch.backends.openai_http import OpenAi
+from llmresearch.failures import classify_failure
+
+
+def sent(server):
+    return [body for path, body in server.requests if path == "/v1/completions"]
+
+
+def test_time_to_first_token_and_the_gaps_between_tokens_come_from_the_stream():
+    with running(owner="vllm", engine=Law(prompt_s=200e-6, token_s=3e-3)) as server:
+        _, calls = measured(cell("openai", server.url, phases=["e2e"]))
+    fastest = min(calls["e2e"], key=lambda c: c.seconds)
+    assert 0.020 < fastest.token_seconds[0] < 0.3
+    assert 0.003 <= sorted(fastest.token_seconds[1:])[3] < 0.02
+    assert sum(fastest.token_seconds) + fastest.gap_seconds == pytest.approx(fastest.seconds, abs=1e-6)
+
+
+def test_the_prompt_goes_as_ids_and_the_answer_comes_as_ids():
+    with running(owner="vllm") as server:
+        engine, calls = measured(cell("openai", server.url, phases=["prefill", "decode"]), ids=range(7, 107))
+    assert sent(server)[0]["prompt"] == list(range(7, 107))
+    assert engine.output() == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    assert {c.tokens for c in calls["prefill"]} == {100}
+    assert {c.tokens for c in calls["decode"]} == {8}
+
+
+def test_each_dialect_switches_the_prompt_cache_off_in_its_own_way():
+    with running(owner="vllm") as server:
+        measured(cell("openai", server.url, phases=["prefill"]))
+    assert len({body["cache_salt"] for body in sent(server)[-4:]}) == 4
+    with running(owner="llamacpp") as server:
+        engine, _ = measured(cell("openai", server.url, phases=["prefill"]))
+    assert all(body["cache_prompt"] is False and body["ignore_eos"] is True for body in sent(server))
+    assert engine.output() == [[0, 1, 2, 3, 4, 5, 6, 7]]
+
+
+def test_an_unknown_server_gets_no_unknown_fields_and_a_rotated_prompt_each_time():
+    with running(owner="someone") as server:
+        engine, _ = measured(cell("openai", server.url, phases=["prefill"]))
+    known = {"model", "prompt", "max_tokens", "temperature", "seed", "stream", "stream_options"}
+    assert {key for body in sent(server) for key in body} == known
+    prompts = [tuple(body["prompt"]) for body in sent(server)[-4:]]
+    assert len(set(prompts)) == 4
+    assert all(prompt[0] == 0 and sorted(prompt) == list(range(100)) for prompt in prompts)
+
+
+def test_tokens_that_came_from_a_cache_fail_the_cell():
+    with (
+        running(fault="cached", owner="someone") as server,
+        pytest.raises(ServerProblem, match="99 tokens of the prompt") as c,
+    ):
+        measured(cell("openai", server.url), vary=lambda ids, call, quarter=False: ids)
+    assert classify_failure(str(c.value)).kind == "invalid output"
+
+
+def test_a_kept_cache_keeps_the_rest_of_the_dialect():
+    with running(owner="llamacpp") as server:
+        measured(cell("openai", server.url, phases=["prefill"], cache="keep"))
+    assert all("cache_prompt" not in body and body["ignore_eos"] for body in sent(server))
+
+
+@pytest.mark.parametrize("fault, words, kind", [
+    ("500", "HTTP 500", "hard"), ("html", "nonsense", "invalid output"), ("slow", "timed out", "timeout"),
+    ("stops_cleanly", "the stream ended after 3 of 8 tokens", "soft"), ("stops", "connection|stream", "soft"),
+    ("not_json_line", "nonsense", "invalid output"), ("empty", "no tokens returned", "invalid output"),
+])  # fmt: skip
+def test_each_fault_is_one_sentence_with_its_class(fault, words, kind):
+    with running(fault=fault) as server, pytest.raises(ServerProblem, match=words) as caught:
+        measured(cell("openai", server.url, answer_within_s=0.5))
+    assert classify_failure(str(caught.value)).kind == kind
+
+
+def test_an_absent_server_and_another_program_are_refused():
+    assert "or drop 'openai' from backends" in OpenAi().refuses(cell("openai", "http://127.0.0.1:9"))
+    with running(fault="other_program") as server:
+        assert "lists no models" in OpenAi().refuses(cell("openai", server.url))
+
+
+def test_a_model_that_the_server_has_not_is_named():
+    with running() as server, pytest.raises(ServerProblem, match="'big' not found; the server has small"):
+        measured(cell("openai", server.url, served="big"))
+
+
+def test_a_precision_that_the_bits_contradict_is_refused():
+    engine, asked = OpenAi(), cell("openai", "http://127.0.0.1:9", dtype="fp32")
+    meta = {"size": 250_000_000, "n_params": 268_000_000}
+
+    class Answers:
+        def get(self, path):
+            return {"data": [{"id": "small", "owned_by": "llamacpp", "meta": meta}]}
+
+    engine.client = Answers()
+    with pytest.raises(ServerProblem, match="7.5 bits a weight, fp32 has 30 to 33"):
+        engine.introduce(asked)
