@@ -89,9 +89,8 @@ class _Cells:
         grouped = frame.groupby(["group", "arm", "session", "block"], sort=True)
         cells = grouped["log"].agg(["median", "mean", "size"])
         cells["square"], cells["bad"] = grouped["square"].sum(), grouped["bad"].sum()
-        when = next((c for c in ("time", "order") if c in used and used[c].notna().all()), None)
-        if when:
-            cells["when"] = used[when].groupby([frame[k] for k in grouped.keys]).mean()
+        if (when := place_in_time(used)) is not None:
+            cells = cells.join(_trends(frame, when - when.groupby(frame["session"]).transform("mean")))
         self._parts = _parts(cells.reset_index())
 
     def comparisons(self):
@@ -176,22 +175,52 @@ def _paired(mine, base, shared):
     effect = d.mean() / _call_spread(mine, base)
     if len(d) < 2:
         return [d[0], NAN, NAN, NAN, effect, *numbers, "session", "one session: no replication, so no interval"]
-    note += _one_way(mine, base, shared)
+    order = _order_effect(mine, base, shared)
+    if _drifts(order, d.mean()):
+        why = "the machine drifts and one arm was always measured last: order and engine cannot be told apart"
+        return [d.mean(), NAN, NAN, NAN, effect, *numbers, "session", f"{why}; change the order between sessions"]
     spread = d.std(ddof=1)
     if not _spreads(spread, a):
         return [d[0], NAN, NAN, NAN, effect, *numbers, "session", "all session ratios are equal: no spread"]
     return [d.mean(), spread, spread / math.sqrt(len(d)), len(d) - 1, effect, *numbers, "session", note]
 
 
-def _one_way(mine, base, shared):
-    """A warning where one arm was always measured after the other: chance does that in 1 of 16 studies of 5 sessions."""
-    if "when" not in mine or len(shared) < 5:
-        return ""
-    a, b = ([p["when"][p["session"] == k].mean() for k in shared] for p in (mine, base))
-    a, b = np.array(a), np.array(b)
-    if (a > b).all() or (a < b).all():
-        return f"; always measured {'after' if a[0] > b[0] else 'before'} the baseline, so a drift would look the same"
-    return ""
+def place_in_time(used):
+    """When each call ran, as far as `time`, or `order` and `index`, tell; None where they do not."""
+    if "time" in used and used["time"].notna().all():
+        return used["time"].astype(float)
+    if all(c in used and used[c].notna().all() for c in ("order", "index")):
+        return used["order"] + used["index"] / (used["index"].max() + 1.0)
+    return None
+
+
+def _trends(frame, when):
+    """Per cell: the mean place in time, and the sums of squares and products about the cell's means."""
+    table = frame[["group", "arm", "session", "block"]].assign(when=when, tt=when**2, tl=when * frame["log"], log=frame["log"])
+    cells = table.groupby(["group", "arm", "session", "block"], sort=True)
+    out, n = cells.mean(), cells.size()
+    return pd.DataFrame({"when": out["when"], "tt": n * (out["tt"] - out["when"] ** 2),
+                         "tl": n * (out["tl"] - out["when"] * out["log"])})
+
+
+def _order_effect(mine, base, shared):
+    """What a drift within the sessions would make of the log-ratio in each, where one arm always came last; else None."""
+    if "when" not in mine or len(shared) < 3:
+        return None
+    rows = [[p[c][p["session"] == k] for c in ("when", "tt", "tl")] for k in shared for p in (mine, base)]
+    gap = np.array([a[0].mean() - b[0].mean() for a, b in zip(rows[::2], rows[1::2])])
+    if not ((gap > 0).all() or (gap < 0).all()):
+        return None
+    slopes = [(a[2].sum() + b[2].sum()) / max(a[1].sum() + b[1].sum(), 1e-300) for a, b in zip(rows[::2], rows[1::2])]
+    return np.array(slopes) * gap
+
+
+def _drifts(effect, center):
+    """Whether the order's effect is sure (one-sided 5 %) and goes the way of the ratio."""
+    if effect is None or effect.std() == 0:
+        return False
+    t = effect.mean() / (effect.std(ddof=1) / math.sqrt(len(effect)))
+    return bool(t * np.sign(center) > special.stdtrit(len(effect) - 1, 0.95))
 
 
 def _spreads(spread, logs):

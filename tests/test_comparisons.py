@@ -163,12 +163,27 @@ def test_a_time_that_is_no_time_makes_no_comparison(value):
     assert (row["verdict"], row["method"]) == ("undecided", "1 times are not positive numbers")
 
 
-def test_an_arm_that_was_always_measured_last_is_pointed_out():
-    df = study(noise(np.random.default_rng(9), (1, 5, 2, 1, 6)))
-    df["order"] = (df["backend"] == "ort").astype(int)
-    assert "always measured after the baseline" in compare(df, "hf")["method"][0]
-    df["order"] = ((df["backend"] == "ort") ^ (df["session"] == 3)).astype(int)
-    assert "always" not in compare(df, "hf")["method"][0]
+def drifting(rng, drift, sessions=5, calls=40, always_last=True):
+    """Two identical arms on a machine that slows by `drift` over a session, with the time of every call."""
+    df = study(noise(rng, (1, sessions, 2, 1, calls), offset=0.0))
+    place = np.where((df["session"] % 2 == 0) | always_last, df["backend"] == "ort", df["backend"] == "hf")
+    df["time"] = df["session"] * 1e6 + place * calls + df.groupby(["session", "backend"]).cumcount()
+    df["seconds"] *= np.exp(drift * (df["time"] - df["session"] * 1e6) / (2 * calls))
+    return df
+
+
+def test_under_drift_an_arm_that_was_always_measured_last_is_not_called_slower():
+    row = compare(drifting(np.random.default_rng(0), 0.3), "hf").iloc[0]
+    assert row["verdict"] == "undecided"
+    assert "order and engine cannot be told apart" in row["method"]
+    assert np.isnan(row["p"])
+
+
+def test_changing_the_order_or_a_steady_machine_lets_the_comparison_stand():
+    changed = compare(drifting(np.random.default_rng(0), 0.3, always_last=False), "hf").iloc[0]
+    assert changed["method"] == "paired by session and block"
+    stood = [np.isfinite(compare(drifting(np.random.default_rng(i), 0.0), "hf")["p"][0]) for i in range(40)]
+    assert np.mean(stood) >= 0.85
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -55,7 +55,7 @@ def usual_false_positives(logs):
 def ab(pairs=600, calls=15, world="process offset 1x", seed=2):
     """S2: at each slow-down, with the sessions that the planner asks for: power, wrong signs, coverage of the ratio."""
     rng, rows = np.random.default_rng(seed), []
-    pilot = log_times(rng, world, (2000, 1, 2, 1, calls))
+    pilot = log_times(rng, world, (20_000, 1, 2, 1, calls))
     sd = float(np.diff(np.median(pilot, axis=-1)[:, 0, :, 0], axis=1).std(ddof=1))
     for slower in SLOWDOWNS:
         sessions = min(int(n_needed(math.log1p(slower), sd)), MOST_SESSIONS)
