@@ -12,7 +12,7 @@ _HOME = {
     ],
     "advising": ["advice"],
     "logs": ["parse_log", "compare_log"],
-    "speed": ["speed"],
+    "speed": ["roofline", "Speed"],
     "specs": ["models", "gpus", "find_model", "find_gpu"],
     "configs": ["from_config", "from_file", "from_hub"],
     "legacy": ["legacy_8pct", "legacy_plan"],

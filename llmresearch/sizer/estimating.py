@@ -1,6 +1,7 @@
 """`estimate`: one question, or a data frame of them."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -43,10 +44,15 @@ class MemoryEstimate:
     required: Component
     budget: Component
     p_fit: float
-    advice: tuple = ()
     assumed: tuple = ()
     wider: tuple = ()
     question: dict = field(default_factory=dict, repr=False)
+    asked: inputs.Asked = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def advice(self):
+        """Sentences on what to turn, each tried, where it does not surely fit; worked out when it is first read."""
+        return tuple(advising.advise(self, self.asked))
 
     @property
     def fits(self):
@@ -109,8 +115,7 @@ def _single(given, asked, out, p_fit):
     nominal = np.array([asked.gpus[asked.gpu_code[0]].nominal])
     wider = conformal.why_wider(asked.facts, asked.settings, nominal)
     assumed = tuple(_assumed(given, asked))
-    bare = MemoryEstimate(**parts, p_fit=p_fit, assumed=assumed, wider=tuple(wider), question=given)
-    return advising.with_advice(bare, asked)
+    return MemoryEstimate(**parts, p_fit=p_fit, assumed=assumed, wider=tuple(wider), question=given, asked=asked)
 
 
 def _labels(asked):

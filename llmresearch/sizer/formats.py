@@ -77,7 +77,7 @@ _PATTERNS = tuple(
         (r"\b(fp8|float8|w8a8 fp8|e4m3|e4m3fn)\b", "fp8"),
         (r"\bgptq\b.*\b(int8|8 ?bit|w8a16)\b", "gptq-int8"),
         (r"\bgptq\b", "gptq"),
-        (r"\bawq\b(?!.*\bbnb\b)", "awq"),
+        (r"^(?!.*\bbnb\b).*\bawq\b", "awq"),
         (r"\b(w4a16|wna16|int4 g128|autoround|auto round)\b", "w4a16"),
         (r"\b(llm int8|bnb int8|bitsandbytes int8|bnb 8 ?bit|load in 8bit)\b", "bnb-int8"),
         (r"\b(nf4|bnb|bitsandbytes|fp4|4 ?bit|load in 4bit)\b", "bnb-nf4"),

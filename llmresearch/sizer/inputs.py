@@ -271,7 +271,7 @@ def _facts(split, specs, forms, found_engines, kv_names, reasons):
         except SizerError as error:
             rows.append(_UNKNOWN)
             _because(reasons, key == key[index], str(error))
-    return Facts(*np.array(rows, float).T[:, inverse])
+    return Facts(*np.array(rows, float).reshape(-1, len(Facts._fields)).T[:, inverse])
 
 
 @functools.lru_cache(maxsize=20000)

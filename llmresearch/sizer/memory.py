@@ -81,11 +81,13 @@ def prefill_peak(facts, settings, c):
     """Bytes at the widest point of one prefill chunk: gate, up and their product, beside the residual stream.
 
     T x (3 I / TP + 3 H): both halves of the gated MLP's input and its product, the residual, and the normalised input
-    that two tensors hold. Before 0.17 one more tensor of the hidden width stayed alive.
+    that two tensors hold. Before 0.17 one more tensor of the hidden width stayed alive; with normalised queries and keys
+    it still does.
     """
     now = c["activation"]["prefill"]
     old = settings.version < engines.SAMPLER_SMALLER
-    width = facts.mlp + facts.hidden * np.where(old, now["hidden_copies_before_0_17"], now["hidden_copies"])
+    copies = np.where(old, now["hidden_copies_before_0_17"], now["hidden_copies"] + facts.qk_norm)
+    width = facts.mlp + facts.hidden * copies
     work = np.where(old, 0.0, np.where(settings.eager, now["eager_gib"], now["compiled_gib"])) * GIB
     return settings.tokens * width * facts.value_bytes + work
 

@@ -1,7 +1,7 @@
 """The measured profiles that the fits and intervals rest on: small tables, each row with its source."""
 
 import functools
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,8 @@ TABLES = ("profiles.csv",)
 MEASURED = ("weights", "activation", "non_torch", "cuda_graphs", "kv_pool")
 
 
-class Profiles(NamedTuple):
+@dataclass(frozen=True)
+class Profiles:
     """Measured rows beside the same questions as arrays; `measured` in bytes, nan where a log did not say."""
 
     rows: pd.DataFrame

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from ..records import LlmResearchError
 from . import answers, conformal, fit, legacy, profiles
 from .coefficients import coefficients
-from .formats import GIB
+from .estimating import estimate
+from .formats import GIB, weight_format
 
 # What must hold, as (what, at most or at least, unit): the thresholds of the project, CI fails on any of them.
 THRESHOLDS = {
@@ -107,3 +109,127 @@ def figures(rows=None):
 
 def _line(what, errors, limit):
     return what, errors.mean(), f"<= {limit:g}", len(errors), bool(errors.mean() <= limit)
+
+
+class ThresholdError(LlmResearchError):
+    """A threshold that the sizer no longer holds."""
+
+
+def check(found):
+    """Nothing; raises ThresholdError naming every threshold that was crossed, so that CI stops."""
+    lost = found[~found.passed]
+    if len(lost):
+        named = "; ".join(f"{row.what}: {row.achieved:.3g}, must be {row.threshold}" for row in lost.itertuples())
+        raise ThresholdError(f"sizer: {named}. Refit (python -m llmresearch.sizer.fit) or find what moved.")
+
+
+def by(rows, column, name="non_kv"):
+    """Mean and largest absolute error in percent of a component by a column, families left out."""
+    seen = judged(rows)
+    seen = seen.assign(error=error_percent(seen, name))
+    seen = seen[seen.error.notna()]
+    return seen.groupby(column).error.agg(n="size", mean="mean", largest="max")
+
+
+def predicted_against_measured(rows):
+    """Long rows (row_id, component, measured, predicted, low, high) in GiB of the judged rows, for a figure."""
+    seen = judged(rows)
+    parts = [
+        pd.DataFrame({
+            "row_id": seen.row_id, "model": seen.model, "component": name, "measured": seen[f"{name}_measured"],
+            "predicted": seen[f"{name}_left_out"], "low": seen[f"{name}_low"], "high": seen[f"{name}_high"],
+        })
+        for name in ("weights", "activation", "non_torch", "cuda_graphs", "kv_pool")
+    ]  # fmt: skip
+    found = pd.concat(parts, ignore_index=True)
+    return found[found.measured.notna()]
+
+
+def per_token():
+    """KV bytes a token and GPU, measured and derived, of every profile with both; `exact` where physics should be.
+
+    Not exact: pools of several pipeline stages (the tightest counts), whose logs mix two GPUs, and llama.cpp's windows,
+    which are not proportional to the context.
+    """
+    rows = profiles.read_table()
+    rows = rows[rows.kv_bytes_per_token.notna()].reset_index(drop=True)
+    answered = estimate(rows)
+    windows = rows.engine.eq("llama.cpp") & rows.model.str.startswith("gpt-oss")
+    return pd.DataFrame({
+        "row_id": rows.row_id, "model": rows.model, "engine": rows.engine, "measured": rows.kv_bytes_per_token,
+        "derived": answered.kv_per_token, "error_percent": 100 * (answered.kv_per_token / rows.kv_bytes_per_token - 1),
+        "exact": rows.pp.eq(1) & ~windows,
+    }).dropna(subset=["derived"])  # fmt: skip
+
+
+def against_legacy():
+    """Mean absolute percentage errors of this sizer (family left out), and of the two old formulas, on the same rows.
+
+    The old formulas are asked for weights + activation + overhead of one sequence of 1,024 tokens, and judged against
+    weights + activation + non-torch and the same sequence's cache; GB and GiB are converted, not mixed.
+    """
+    rows = judged(table())
+    rows = rows[rows.non_kv_measured.notna() & (rows.pp == 1)]
+    methods = {"this sizer": [], "legacy-8pct": [], "legacy-plan": []}
+    for row in rows.itertuples():
+        cache = 1024 * estimate(row.model, tp=int(row.tp)).kv_per_token.value / GIB
+        truth = row.non_kv_measured + cache
+        form, gpus = row.weight_format, int(row.tp)
+        eight = legacy.legacy_8pct(row.model, weight_format=form) * 1e9 / GIB / gpus
+        plan = legacy.legacy_plan(row.model, gpus=gpus, weight_format=form) * 1e9 / GIB
+        for name, guess in (("this sizer", row.non_kv_left_out + cache), ("legacy-8pct", eight), ("legacy-plan", plan)):
+            methods[name].append(100 * abs(guess / truth - 1))
+    found = [(name, len(errors), np.mean(errors), np.max(errors)) for name, errors in methods.items()]
+    return pd.DataFrame(found, columns=["method", "n", "mape", "largest"])
+
+
+def plan_values():
+    """The plan's expected GB, what a single sequence requires by this sizer (GB), and how the number reads today."""
+    questions = (
+        {"model": "llama-3.2-1b", "kv_dtype": "fp8", "max_model_len": 1024},
+        {"model": "mistral-7b-v0.2", "max_model_len": 1024},
+        {"model": "mistral-7b-v0.2", "max_model_len": 1024, "batch": 8},
+        {"model": "glm-4.5", "weight_format": "fp8", "tp": 4, "gpu": "h200"},
+    )
+    rows = []
+    for (case, expected, why), question in zip(legacy.EXPECTED, questions, strict=True):
+        required = estimate(**({"engine_version": "0.25", "max_num_seqs": 256} | question)).required.value / 1e9
+        rows.append((case, expected, required, why))
+    return pd.DataFrame(rows, columns=["case", "expected_gb", "required_gb", "reading"])
+
+
+AXES = {
+    "batch": [1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 256, 512],
+    "sequence length": [256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072],
+    "size class": [
+        "gpt2", "qwen2.5-0.5b", "llama-3.2-1b", "qwen2.5-1.5b", "gemma-2-2b", "llama-3.2-3b", "qwen3-4b", "mistral-7b-v0.2",
+        "llama-3.1-8b", "gemma-2-9b", "qwen3-14b", "gemma-3-27b", "qwen3-32b", "llama-3.1-70b", "llama-3.1-405b",
+    ],
+    "GPUs": [1, 2, 4, 8, 16, 32, 64, 128],
+    "quantisation": ["bf16", "fp8", "int8", "awq", "gptq"],
+}  # fmt: skip
+
+
+def axes():
+    """For every value of the plan's axes: how many profiles were measured there, and whether the sizer answers it."""
+    table_ = profiles.read_table()
+    groups = table_.weight_format.map(lambda name: weight_format(name).name)
+    lengths = table_.max_model_len.astype(float)
+    counted = {
+        "batch": lambda v: int((table_.max_num_seqs.astype(float) == v).sum()),
+        "sequence length": lambda v: int((lengths == v).sum()),
+        "size class": lambda v: int((table_.model == v).sum()),
+        "GPUs": lambda v: int((table_.tp * table_.pp == v).sum()),
+        "quantisation": lambda v: int((groups == v).sum()),
+    }
+    asked = {
+        "batch": lambda v: {"batch": v}, "sequence length": lambda v: {"max_model_len": v},
+        "size class": lambda v: {"model": v}, "quantisation": lambda v: {"weight_format": v},
+        "GPUs": lambda v: {"model": "llama-3.1-405b", "tp": min(v, 32), "pp": max(1, v // 32)},
+    }  # fmt: skip
+    rows = []
+    for axis, values in AXES.items():
+        for value in values:
+            answered = estimate(**({"model": "llama-3.1-8b"} | asked[axis](value))).required.value > 0
+            rows.append((axis, str(value), counted[axis](value), answered))
+    return pd.DataFrame(rows, columns=["axis", "value", "measured", "answered"])
