@@ -75,11 +75,21 @@ def _kind_of_reason(text):
 def certificate(found):
     """The calibration certificate of the machine that measured, as one line; "uncalibrated" without one."""
     stored = found["facts"].get("certificate")
+    if not isinstance(stored, dict) or not stored.get("checks"):
+        return str(stored) if stored else UNCALIBRATED
+    checks = stored["checks"]
+    failed = sorted(name for name, check in checks.items() if not check.get("passed"))
+    lost = f"; failed: {', '.join(failed)}" if failed else ""
+    passed = sorted(set(checks) - set(failed))
+    return f"{len(passed)} of {len(checks)} checks passed ({', '.join(passed) or 'none'}){lost}; made {stored.get('made', NOT_KNOWN)}"
+
+
+def calibration(found):
+    """What the certificate says in a word: calibrated, calibration incomplete, or uncalibrated."""
+    stored = found["facts"].get("certificate")
     if not stored:
         return UNCALIBRATED
-    if isinstance(stored, dict):
-        return str(stored.get("summary") or stored.get("id") or stored.get("verdict") or _pairs(stored))
-    return str(stored)
+    return "calibrated" if not isinstance(stored, dict) or stored.get("passed") else "calibration incomplete"
 
 
 def model_share(found):

@@ -248,7 +248,7 @@ def _top(notebook, manifest, title):
     counts = {status: manifest.get("claims", {}).get(status, 0) for status in claims.STATUSES}
     return {
         "title": heading.group(1) if heading else title, "study": title, "claims": counts,
-        "certificate": manifest.get("certificate") if manifest.get("raw_sha256") else None,
+        "calibration": manifest.get("calibration") if manifest.get("raw_sha256") else None,
     }  # fmt: skip
 
 

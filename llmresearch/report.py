@@ -165,7 +165,7 @@ class Report:
         raw = None if self.raw is None else Path(os.path.relpath(self.raw, self.folder)).as_posix()
         return {
             "schema": 1, "study": self.study, "params": self.params, "raw": raw, "raw_sha256": found.get("sha256"),
-            "certificate": origins.certificate(found), "footer": rows, "items": list(self._items.values()),
+            "calibration": origins.calibration(found), "footer": rows, "items": list(self._items.values()),
             "claims": {s: sum(c.status == s for c in self._claims.values()) for s in claims_.STATUSES},
         }  # fmt: skip
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 import pandas as pd
 import pytest
 
-from llmresearch import claims, display
+from llmresearch import claims, display, origins
 from llmresearch.claims import ReportError, claim, weakest
 from llmresearch.intervals import Estimate
 from llmresearch.report import Report
@@ -229,3 +229,35 @@ def test_a_disk_that_says_no_is_one_sentence(report, monkeypatch):
 
 def test_every_status_and_label_has_a_colour_or_a_word():
     assert set(claims.STATUSES) <= set(display.BADGES)
+
+
+@pytest.mark.parametrize(
+    ("stored", "line", "word"),
+    [
+        (None, "uncalibrated", "uncalibrated"),
+        ({"checks": {"timer": {"passed": True}}, "passed": True, "made": "2026-01-02"},
+         "1 of 1 checks passed (timer); made 2026-01-02", "calibrated"),
+        ({"checks": {"timer": {"passed": True}, "aa": {"passed": False}}, "passed": False, "made": "2026-01-02"},
+         "1 of 2 checks passed (timer); failed: aa; made 2026-01-02", "calibration incomplete"),
+    ],
+)  # fmt: skip
+def test_a_certificate_is_one_line_and_one_word(stored, line, word):
+    found = {"facts": {"certificate": stored}}
+    assert (origins.certificate(found), origins.calibration(found)) == (line, word)
+
+
+def test_what_was_left_out_is_counted_with_its_reason():
+    frame = pd.DataFrame([
+        {"cell_id": "a", "session": 1, "status": "ok", "reason": None, "kind": kind, "contaminated": why, "seconds": 1.0}
+        for kind, why in [("first", None), ("sample", None), ("sample", "others used 0.5 of 2 cores"), ("sample", "others used 0.7 of 2 cores")]
+    ] + [{"cell_id": "b", "session": 1, "status": "refused", "reason": "needs a GPU", "kind": None, "contaminated": None, "seconds": math.nan}])
+    assert [(row["what"], row["count"], row["of"], row["reason"]) for row in origins.exclusions(frame)] == [
+        ("cells refused", 1, 2, "needs a GPU"), ("first calls", 1, 4, "shown as cold start"),
+        ("contaminated samples", 2, 4, "others used … of … cores"),
+    ]  # fmt: skip
+
+
+def test_the_share_of_time_in_the_models_leaves_loading_out():
+    facts = {"model_seconds": 7.0, "wall_seconds": 14.0, "load_seconds": 4.0}
+    assert origins.shown({"facts": facts})["Time inside the models"] == "70 % of the wall time after loading"
+    assert origins.shown({"facts": {}})["Time inside the models"] == "unknown"
