@@ -9,7 +9,10 @@ from .failure_rules import CAUSES, RULES, WORDS
 
 KINDS = ("hard", "soft", "timeout", "invalid output", "refused", "contaminated", "unknown")
 LONGEST = 200_000  # characters of a log that are searched; the error stands at its end
-FRAME = re.compile(r'^\s*File ".*", line \d+.*\n(?:(?: {4}|\t).*\n)?(?:[\s~^]+\n)?', re.MULTILINE)
+# A frame of a traceback, with the source lines that it quotes; servers put their own words before each line.
+FRAME = re.compile(
+    r'^(?P<margin>.*?)File "[^"\n]*", line \d+.*\n(?:(?P=margin)  .*\n)?(?:(?P=margin)[ ~^]+\n)?', re.MULTILINE)
+VAGUE = ("unknown", "engine did not start", "server error", "build failure")  # the reason may stand above
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ def classify_failure(text):
     """The `Failure` that an error text tells of; its kind is unknown where no rule is found in the text.
 
     `text` is a message, a traceback or the end of a log; bytes, exceptions and None are taken too. The first
-    rule of failure_rules.RULES that is found decides. The source lines that a traceback quotes are left out:
-    they name what might have gone wrong, not what did.
+    rule of failure_rules.RULES that is found decides. What follows a traceback's last frame is asked first,
+    then all of the text but the source lines it quotes: they name what might have gone wrong, not what did.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
@@ -70,5 +73,10 @@ def _spelled(pattern):
 
 @functools.lru_cache(maxsize=4096)
 def _classify(text):
-    text = FRAME.sub("", text)
-    return failure(next((cause for cause, pattern in _patterns() if pattern.search(text)), "unknown"))
+    frames = [frame.end() for frame in FRAME.finditer(text)]
+    cause = _first(text[frames[-1]:]) if frames else "unknown"
+    return failure(_first(FRAME.sub("", text)) if cause in VAGUE else cause)
+
+
+def _first(text):
+    return next((cause for cause, pattern in _patterns() if pattern.search(text)), "unknown")

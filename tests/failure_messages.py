@@ -2,6 +2,9 @@
 
 MESSAGES = (
     ("invalid argument", (
+        "WARNING: Current optimization profile is: 0. Please ensure there are no enqueued operations "
+        "pending in this context prior to switching profiles\nCuda failure: invalid argument in file "
+        "yolo.cpp at line 925",
         "2 degraded: exception:LogicError:cuMemcpyHtoDAsync failed: invalid argument",
         "IExecutionContext::enqueueV3: Error Code 3: API Usage Error (Parameter check failed, condition: "
         "mContext.profileObliviousBindings.at(profileObliviousIndex) != nullptr. Address is not set for "
@@ -34,6 +37,13 @@ MESSAGES = (
         "CUDA_ERROR_INVALID_HANDLE: invalid resource handle",
     )),
     ("profile or shape mismatch", (
+        "Parameter check failed at: engine.cpp::setOptimizationProfileInternal::1075, condition: "
+        "profileIndex >= 0 && profileIndex < mEngine.getNbOptimizationProfiles()",
+        "Error Code 3: Internal Error (Parameter check failed at: "
+        "runtime/api/executionContext.cpp::enqueue::276, condition: batchSize > 0 && batchSize <= "
+        "mEngine.getMaxBatchSize(). Note: Batch size was: 40, but engine max batch size was: 1",
+        "ValueError: No valid profile found. Please go to the TensorRT tab and generate an engine with the "
+        "necessary profile.",
         "set_input_shape_failed:input_ids:4x11",
         "[executionContext.cpp::setInputShape::2068] Error Code 3: API Usage Error (Parameter check failed "
         "at: runtime/api/executionContext.cpp::setInputShape::2068, condition: satisfyProfile Runtime "
@@ -427,6 +437,8 @@ MESSAGES = (
         "OSError: [Errno 122] Disk quota exceeded",
     )),
     ("port in use", (
+        "VLLM Engine occasionally fails to start after crash due to - EADDRINUSE, message: address already "
+        "in use",
         "OSError: [Errno 98] Address already in use",
     )),
     ("too many open files", (

@@ -53,6 +53,31 @@ def test_the_source_lines_of_a_traceback_are_not_the_error():
     assert classify_failure(other).kind == "unknown"
 
 
+def test_the_last_error_of_a_chain_is_asked_before_what_came_earlier():
+    text = (
+        "Traceback (most recent call last):\n"
+        '  File "a.py", line 1, in load\n'
+        "    open(path)\n"
+        "FileNotFoundError: [Errno 2] No such file or directory: 'cache.bin'\n"
+        "During handling of the above exception, another exception occurred:\n"
+        '  File "b.py", line 9, in build\n'
+        "    allocate()\n"
+        "torch.OutOfMemoryError: CUDA out of memory.\n"
+    )
+    assert classify_failure(text).cause == "out of memory"
+
+
+def test_a_vague_last_error_gives_way_to_the_reason_above_it():
+    margin = "(EngineCore_0 pid=7) "
+    text = (
+        f"{margin}ValueError: No available memory for the cache blocks.\n"
+        f'{margin}  File "utils.py", line 759, in wait_for_engine_startup\n'
+        f"{margin}    raise TimeoutError('timed out') if late else RuntimeError(\n"
+        f"{margin}RuntimeError: Engine core initialization failed. See root cause above.\n"
+    )
+    assert classify_failure(text).cause == "out of memory"
+
+
 def test_an_exception_bytes_and_none_are_taken_like_text():
     assert classify_failure(MemoryError()).cause == "out of memory"
     assert classify_failure(b"\xff Connection refused").cause == "server absent"
