@@ -10,9 +10,19 @@ def test_json_has_every_component_by_the_names_of_the_estimate():
     found = json.loads(size(json_=True, model="llama-3.1-8b", gpu="h100", engine_version="0.19"))
     expected = estimate("llama-3.1-8b", gpu="h100", engine_version="0.19")
     assert found["weights"] == {
-        "value": expected.weights.value, "low": expected.weights.low, "high": expected.weights.high, "label": "derived",
+        "value": expected.weights.value, "low": expected.weights.low, "high": expected.weights.high,
+        "label": "derived",
     }  # fmt: skip
-    for name in ("activation", "non_torch", "cuda_graphs", "kv_per_token", "kv_pool", "kv_pool_tokens", "required", "budget"):
+    for name in (
+        "activation",
+        "non_torch",
+        "cuda_graphs",
+        "kv_per_token",
+        "kv_pool",
+        "kv_pool_tokens",
+        "required",
+        "budget",
+    ):
         assert set(found[name]) == {"value", "low", "high", "label"}
     assert found["p_fit"] == expected.p_fit
     assert found["advice"] == []
@@ -43,7 +53,15 @@ def test_an_unknown_option_is_refused():
 
 
 def test_the_page_is_safe_to_embed():
-    page = estimate({"model_type": "<b>", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100})._repr_html_()
+    page = estimate(
+        {
+            "model_type": "<b>",
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "vocab_size": 100,
+        }
+    )._repr_html_()
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
     assert page.count("background:") == 5

@@ -10,7 +10,8 @@ from llmresearch.sizer.tensors import count
 
 LLAMA = {
     "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
-    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256, "max_position_embeddings": 131072,
+    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256,
+    "max_position_embeddings": 131072,
     "tie_word_embeddings": False,
 }  # fmt: skip
 
@@ -28,12 +29,14 @@ def test_a_config_and_the_registry_give_the_same_answer():
     ("config", "total"),
     [
         (
-            {"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024, "vocab_size": 50257},
+            {"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024,
+            "vocab_size": 50257},
             124_439_808,
         ),
         (
             {
-                "model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16,
+                "model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 28,
+                "num_attention_heads": 16,
                 "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 3072, "vocab_size": 151936,
                 "tie_word_embeddings": True, "max_position_embeddings": 40960,
             },
@@ -41,17 +44,21 @@ def test_a_config_and_the_registry_give_the_same_answer():
         ),
         (
             {
-                "model_type": "mixtral", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
-                "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 32000, "num_local_experts": 8,
+                "model_type": "mixtral", "hidden_size": 4096, "num_hidden_layers": 32,
+                "num_attention_heads": 32,
+                "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 32000,
+                "num_local_experts": 8,
                 "num_experts_per_tok": 2, "max_position_embeddings": 32768,
             },
             46_702_792_704,
         ),
         (
             {
-                "model_type": "deepseek_v3", "hidden_size": 7168, "num_hidden_layers": 61, "num_attention_heads": 128,
+                "model_type": "deepseek_v3", "hidden_size": 7168, "num_hidden_layers": 61,
+                "num_attention_heads": 128,
                 "num_key_value_heads": 128, "intermediate_size": 18432, "moe_intermediate_size": 2048,
-                "n_routed_experts": 256, "num_experts_per_tok": 8, "n_shared_experts": 1, "first_k_dense_replace": 3,
+                "n_routed_experts": 256, "num_experts_per_tok": 8, "n_shared_experts": 1,
+                "first_k_dense_replace": 3,
                 "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128,
                 "v_head_dim": 128, "vocab_size": 129280, "max_position_embeddings": 163840,
             },
@@ -59,10 +66,12 @@ def test_a_config_and_the_registry_give_the_same_answer():
         ),
         (
             {
-                "model_type": "gpt_oss", "hidden_size": 2880, "num_hidden_layers": 24, "num_attention_heads": 64,
+                "model_type": "gpt_oss", "hidden_size": 2880, "num_hidden_layers": 24,
+                "num_attention_heads": 64,
                 "num_key_value_heads": 8, "head_dim": 64, "intermediate_size": 2880, "num_local_experts": 32,
                 "num_experts_per_tok": 4, "vocab_size": 201088, "sliding_window": 128,
-                "layer_types": ["sliding_attention", "full_attention"] * 12, "max_position_embeddings": 131072,
+                "layer_types": ["sliding_attention", "full_attention"] * 12,
+                "max_position_embeddings": 131072,
             },
             20_914_757_184,
         ),
@@ -98,7 +107,10 @@ def test_what_a_config_leaves_out_is_assumed_and_said():
 
 
 def test_an_unknown_architecture_is_laid_out_like_llama_and_says_so():
-    assert "model_type 'newthing' is not known here" in from_config(LLAMA | {"model_type": "newthing"}).assumed[0]
+    assert (
+        "model_type 'newthing' is not known here"
+        in from_config(LLAMA | {"model_type": "newthing"}).assumed[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +119,10 @@ def test_an_unknown_architecture_is_laid_out_like_llama_and_says_so():
         ({"num_hidden_layers": None}, "the config has no num_hidden_layers"),
         ({"vocab_size": None}, "the config has no vocab_size"),
         ({"num_hidden_layers": -4}, "num_hidden_layers is -4; it must be a positive number"),
-        ({"hidden_size": 4100, "num_attention_heads": 24}, "hidden_size 4100 is not a multiple of num_attention_heads 24"),
+        (
+            {"hidden_size": 4100, "num_attention_heads": 24},
+            "hidden_size 4100 is not a multiple of num_attention_heads 24",
+        ),
         ({"num_key_value_heads": 5}, "num_attention_heads 32 is not a multiple of num_key_value_heads 5"),
         ({"layer_types": ["full_attention"] * 3}, "layer_types has 3 entries for 32 layers"),
         ({"num_experts": 4, "num_experts_per_tok": 8}, "num_experts_per_tok 8 is more than the 4 experts"),
@@ -120,7 +135,9 @@ def test_missing_and_contradictory_fields_are_refused_in_one_sentence(change, se
 
 def test_a_nested_text_config_is_found_and_a_vision_tower_counted():
     tower = {"hidden_size": 1152, "num_hidden_layers": 27, "intermediate_size": 4304, "patch_size": 14}
-    spec = from_config({"model_type": "gemma3", "text_config": LLAMA | {"model_type": "gemma3_text"}, "vision_config": tower})
+    spec = from_config(
+        {"model_type": "gemma3", "text_config": LLAMA | {"model_type": "gemma3_text"}, "vision_config": tower}
+    )
     assert spec.multimodal
     assert spec.vision_params == pytest.approx(417e6, rel=0.05)
 
@@ -132,8 +149,14 @@ def test_a_nested_text_config_is_found_and_a_vision_tower_counted():
         ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block"),
         ({"quant_method": "gptq", "bits": 4}, "gptq"),
         ({"quant_method": "mxfp4"}, "mxfp4"),
-        ({"quant_method": "compressed-tensors", "config_groups": {"0": {"weights": {"num_bits": 4}}}}, "w4a16"),
-        ({"quant_method": "compressed-tensors", "config_groups": {"0": {"weights": {"type": "float"}}}}, "fp8"),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": {"0": {"weights": {"num_bits": 4}}}},
+            "w4a16",
+        ),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": {"0": {"weights": {"type": "float"}}}},
+            "fp8",
+        ),
     ],
 )
 def test_a_quantised_config_is_weighed_as_it_is_stored(method, name):
@@ -163,7 +186,9 @@ def test_an_absent_file_is_named():
 
 
 def safetensors(path, tensors):
-    header = json.dumps({name: {"dtype": "BF16", "shape": shape, "data_offsets": [0, 0]} for name, shape in tensors.items()})
+    header = json.dumps(
+        {name: {"dtype": "BF16", "shape": shape, "data_offsets": [0, 0]} for name, shape in tensors.items()}
+    )
     path.write_bytes(struct.pack("<Q", len(header)) + header.encode())
 
 
@@ -176,7 +201,10 @@ def test_a_safetensors_header_is_counted_without_its_data(tmp_path):
 def test_a_checkpoint_that_does_not_hold_what_its_config_says_is_said(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(LLAMA))
     safetensors(tmp_path / "model.safetensors", {"a": [3, 4]})
-    assert "holds 12 values where the config implies 8,030,261,248" in from_file(tmp_path / "model.safetensors").assumed[-1]
+    assert (
+        "holds 12 values where the config implies 8,030,261,248"
+        in from_file(tmp_path / "model.safetensors").assumed[-1]
+    )
 
 
 def test_a_broken_safetensors_file_is_refused(tmp_path):
@@ -206,13 +234,22 @@ def test_a_gguf_header_gives_the_architecture(tmp_path):
     gguf(
         path,
         {
-            "general.architecture": "llama", "general.name": "tiny", "llama.block_count": 2, "llama.embedding_length": 64,
-            "llama.attention.head_count": 4, "llama.attention.head_count_kv": 2, "llama.feed_forward_length": 128,
+            "general.architecture": "llama", "general.name": "tiny", "llama.block_count": 2,
+            "llama.embedding_length": 64,
+            "llama.attention.head_count": 4, "llama.attention.head_count_kv": 2,
+            "llama.feed_forward_length": 128,
             "llama.context_length": 512, "tokenizer.ggml.tokens": ["a", "bb", "ccc"],
         },
     )  # fmt: skip
     spec = from_file(path)
-    assert (spec.name, spec.layers, spec.hidden, spec.kv_heads, spec.vocab, spec.max_positions) == ("tiny", 2, 64, 2, 3, 512)
+    assert (spec.name, spec.layers, spec.hidden, spec.kv_heads, spec.vocab, spec.max_positions) == (
+        "tiny",
+        2,
+        64,
+        2,
+        3,
+        512,
+    )
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path):

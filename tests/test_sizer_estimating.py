@@ -9,15 +9,27 @@ import pytest
 from llmresearch.sizer import Component, SizerError, estimate
 
 GIB = 2**30
-NAMES = ["weights", "activation", "non_torch", "cuda_graphs", "kv_per_token", "kv_pool", "kv_pool_tokens", "required", "budget"]
+NAMES = [
+    "weights",
+    "activation",
+    "non_torch",
+    "cuda_graphs",
+    "kv_per_token",
+    "kv_pool",
+    "kv_pool_tokens",
+    "required",
+    "budget",
+]
 H100 = {
     "gpu": "H100-80GB", "gpu_memory_gib": 79.19, "engine_version": "0.19.0", "gpu_memory_utilization": 0.95,
     "max_num_seqs": 1024, "max_num_batched_tokens": 8192, "max_model_len": 8192,
 }  # fmt: skip
-# Rows of llm-d-planner PR 205 (vLLM 0.19 on an H100): weights, activation, non-torch, pool (GiB), tokens of the pool.
+# Rows of llm-d-planner PR 205 (vLLM 0.19 on an H100): weights, activation, non-torch, pool (GiB), tokens of
+# the pool.
 MEASURED = [
     ("codellama/CodeLlama-7b-hf", {}, 12.56, 0.77, 0.25, 61.66, 126256),
-    ("RedHatAI/Llama-3.3-70B-Instruct-fp8-dynamic", {"weight_format": "fp8 (compressed-tensors, dynamic)", "tp": 2}, 33.88, 1.96, 2.10, 37.28, 244304),
+    ("RedHatAI/Llama-3.3-70B-Instruct-fp8-dynamic", {"weight_format": "fp8 (compressed-tensors, dynamic)",
+    "tp": 2}, 33.88, 1.96, 2.10, 37.28, 244304),
     ("google/gemma-2-9b-it", {}, 17.22, 3.65, 0.25, 54.12, 168880),
     ("google/gemma-3-4b-it", {}, 8.58, 3.89, 0.25, 62.51, 468144),
     ("meta-llama/Llama-3.1-8B-Instruct", {"weight_format": "fp32"}, 29.98, 2.21, 0.25, 42.80, 175296),
@@ -91,10 +103,13 @@ def test_the_sampler_took_more_before_0_17():
     [
         {"model": "gpt-oss-20b", "weight_format": "mxfp4"} | H100,
         {"model": "gpt-oss-20b", "weight_format": "mxfp4", "tp": 2} | H100,
-        {"model": "qwen2.5-7b", "weight_format": "4-bit (bnb/awq)", "gpu": "RTX4060-8GB", "gpu_memory_gib": 8.0, "gpu_memory_utilization": 0.7, "max_num_seqs": 256},
+        {"model": "qwen2.5-7b", "weight_format": "4-bit (bnb/awq)", "gpu": "RTX4060-8GB",
+        "gpu_memory_gib": 8.0, "gpu_memory_utilization": 0.7, "max_num_seqs": 256},
         {"model": "qwen3-8b", "gpu": "RTX-16GB (Blackwell)", "engine_version": "0.23", "max_model_len": 8192},
-        {"model": "qwen3-30b-a3b", "weight_format": "nvfp4", "gpu": "RTX-16GB (Blackwell)", "engine_version": "0.23"},
-        {"model": "gpt-oss-120b", "weight_format": "mxfp4 (marlin)", "gpu": "H100-80GB", "engine_version": "0.10 Marlin", "max_num_seqs": 1024, "max_num_batched_tokens": 8192},
+        {"model": "qwen3-30b-a3b", "weight_format": "nvfp4", "gpu": "RTX-16GB (Blackwell)",
+        "engine_version": "0.23"},
+        {"model": "gpt-oss-120b", "weight_format": "mxfp4 (marlin)", "gpu": "H100-80GB",
+        "engine_version": "0.10 Marlin", "max_num_seqs": 1024, "max_num_batched_tokens": 8192},
         {"model": "Lingshu-7B (Qwen2.5-VL-7B)", "gpu": "A100-80GB", "gpu_memory_utilization": 0.4},
     ],
 )  # fmt: skip
@@ -103,11 +118,17 @@ def test_starts_that_failed_are_more_likely_than_not_to_fail(question):
 
 
 def test_the_same_start_of_gpt_oss_that_ran_is_likely_to_run():
-    assert estimate("gpt-oss-20b", weight_format="mxfp4", tp=2, **(H100 | {"gpu_memory_utilization": 0.9})).p_fit > 0.9
+    assert (
+        estimate("gpt-oss-20b", weight_format="mxfp4", tp=2, **(H100 | {"gpu_memory_utilization": 0.9})).p_fit
+        > 0.9
+    )
 
 
 def test_p_fit_never_claims_certainty_and_falls_with_the_context():
-    shares = [estimate("llama-3.1-8b", gpu="rtx 4090", max_model_len=n, engine_version="0.19").p_fit for n in (4096, 36000, 60000)]
+    shares = [
+        estimate("llama-3.1-8b", gpu="rtx 4090", max_model_len=n, engine_version="0.19").p_fit
+        for n in (4096, 36000, 60000)
+    ]
     assert shares == sorted(shares, reverse=True)
     assert (max(shares), min(shares)) == (0.995, pytest.approx(0.005))
 
@@ -117,7 +138,9 @@ def test_outside_the_support_intervals_are_wider_and_say_why():
     outside = estimate("llama-3.1-8b", tp=8, gpu="h100", engine_version="0.19", max_num_seqs=256)
     assert inside.wider == ()
     assert outside.wider == ("more than 4 GPUs: their NCCL buffers ranged from 0.2 to 7 GiB",)
-    assert outside.non_torch.high - outside.non_torch.value > 2 * (inside.non_torch.high - inside.non_torch.value)
+    assert outside.non_torch.high - outside.non_torch.value > 2 * (
+        inside.non_torch.high - inside.non_torch.value
+    )
     assert "AMD" in estimate("llama-3.1-8b", gpu="mi300x").wider[0]
 
 
@@ -125,7 +148,10 @@ def test_a_version_that_was_not_given_is_named_and_reaches_to_what_older_ones_ta
     unknown = estimate("llama-3.1-8b", gpu="h100", max_num_seqs=256)
     assert "no vLLM version given: 0.25" in unknown.assumed[0]
     assert unknown.activation.high >= 9.6 * 256 * 128256 * 4
-    assert estimate("llama-3.1-8b", gpu="h100", max_num_seqs=256, engine_version="0.25").activation.high < 2 * GIB
+    assert (
+        estimate("llama-3.1-8b", gpu="h100", max_num_seqs=256, engine_version="0.25").activation.high
+        < 2 * GIB
+    )
 
 
 def test_a_default_length_above_the_models_own_is_shortened_and_said():
@@ -144,7 +170,13 @@ def test_a_frame_gives_what_single_questions_give():
     questions = [
         {"model": "llama-3.1-8b", "gpu": "h100", "tp": 2, "max_num_seqs": 128},
         {"model": "gemma-3-27b", "gpu": "a100", "weight_format": "fp8", "engine_version": "0.12.1"},
-        {"model": "qwen2.5-7b", "gpu": "rtx 4090", "engine": "llama.cpp", "weight_format": "Q4_K_M", "kv_dtype": "q8_0"},
+        {
+            "model": "qwen2.5-7b",
+            "gpu": "rtx 4090",
+            "engine": "llama.cpp",
+            "weight_format": "Q4_K_M",
+            "kv_dtype": "q8_0",
+        },
         {"model": "mixtral-8x7b", "gpu": "h200", "engine": "sglang", "batch": 4, "max_model_len": 8000},
         {"model": "llama-3.2-1b", "engine": "transformers", "gpu": "t4", "batch": 3},
     ]
@@ -153,7 +185,9 @@ def test_a_frame_gives_what_single_questions_give():
         one = estimate(**question)
         for name in NAMES:
             part = getattr(one, name)
-            assert (row[name], row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx((part.value, part.low, part.high))
+            assert (row[name], row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx(
+                (part.value, part.low, part.high)
+            )
         assert row.p_fit == pytest.approx(one.p_fit)
 
 
@@ -168,8 +202,10 @@ def test_a_frame_keeps_its_columns_and_index_and_gains_the_answers():
 
 
 def test_missing_values_in_a_frame_mean_the_defaults():
-    columns = ["engine", "engine_version", "gpu", "gpu_memory_gib", "tp", "pp", "weight_format", "kv_dtype", "max_model_len",
-               "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "batch", "context"]  # fmt: skip
+    columns = ["engine", "engine_version", "gpu", "gpu_memory_gib", "tp", "pp", "weight_format", "kv_dtype",
+    "max_model_len",
+               "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager",
+               "batch", "context"]  # fmt: skip
     empty = pd.DataFrame({"model": ["llama-3.1-8b"]} | {name: [np.nan] for name in columns})
     nones = pd.DataFrame({"model": ["llama-3.1-8b"]} | {name: [None] for name in columns})
     expected = estimate("llama-3.1-8b")
@@ -216,7 +252,10 @@ def test_an_empty_frame_gives_an_empty_frame():
     [
         ({"model": "llama-9-8b"}, "model: 'llama-9-8b' is not in the registry; the nearest are"),
         ({"model": None}, "model: none was given"),
-        ({"tp": 3}, "tp: llama-3.1-8b has 32 attention heads, which 3 GPUs cannot share evenly; tp can be 1, 2, 4, 8, 16, 32"),
+        (
+            {"tp": 3},
+            "tp: llama-3.1-8b has 32 attention heads, which 3 GPUs cannot share evenly; tp can be 1, 2, 4",
+        ),
         ({"tp": 0}, "tp: 0 is impossible; give a whole number of at least 1"),
         ({"tp": 1.5}, "tp: 1.5 is impossible"),
         ({"pp": 64}, "pp: llama-3.1-8b has 32 layers; 64 stages leave some empty"),
@@ -224,8 +263,14 @@ def test_an_empty_frame_gives_an_empty_frame():
         ({"context": 500_000}, "context: above the 131072 tokens"),
         ({"max_model_len": -1}, "max_model_len: -1 is impossible"),
         ({"weight_format": "q9"}, "weight_format: 'q9' is not a format known here"),
-        ({"weight_format": "Q4_K_M", "engine": "tgi"}, "weight_format: tgi does not load Q4_K_M weights; it loads"),
-        ({"weight_format": "fp8", "engine": "llama.cpp"}, "weight_format: llama.cpp does not load fp8 weights"),
+        (
+            {"weight_format": "Q4_K_M", "engine": "tgi"},
+            "weight_format: tgi does not load Q4_K_M weights; it loads",
+        ),
+        (
+            {"weight_format": "fp8", "engine": "llama.cpp"},
+            "weight_format: llama.cpp does not load fp8 weights",
+        ),
         ({"kv_dtype": "q8_0"}, "kv_dtype: vllm has no q8_0 cache; it has"),
         ({"engine": "foo"}, "engine: 'foo' is not known. Known: vllm, sglang, tgi"),
         ({"gpu": "h900"}, "gpu: 'h900' is not known; the nearest are"),
@@ -247,7 +292,9 @@ def test_impossible_questions_are_refused_in_one_sentence(question, sentence):
 
 
 def test_a_gpu_that_is_too_small_for_the_context_alone_is_told_so_first():
-    found = estimate("llama-2-70b", gpu="t4", weight_format="awq", max_model_len=4096, batch=64, max_num_seqs=64)
+    found = estimate(
+        "llama-2-70b", gpu="t4", weight_format="awq", max_model_len=4096, batch=64, max_num_seqs=64
+    )
     assert "less than the 80.00 GiB that the context alone takes" in found.advice[0]
 
 
@@ -259,9 +306,11 @@ def test_a_hundred_thousand_configurations_take_less_than_a_second():
     count = 100_000
     frame = pd.DataFrame(
         {
-            "model": rng.choice(["llama-3.1-8b", "qwen2.5-72b", "gemma-3-27b", "mixtral-8x7b", "deepseek-v3"], count),
+            "model": rng.choice(["llama-3.1-8b", "qwen2.5-72b", "gemma-3-27b", "mixtral-8x7b",
+            "deepseek-v3"], count),
             "tp": rng.choice([1, 2, 4, 8], count), "gpu": rng.choice(["h100", "h200", "a100"], count),
-            "weight_format": rng.choice(["bf16", "fp8", "awq"], count), "max_model_len": rng.integers(256, 8192, count),
+            "weight_format": rng.choice(["bf16", "fp8", "awq"], count), "max_model_len": rng.integers(256,
+            8192, count),
             "max_num_seqs": rng.integers(1, 512, count),
         }
     )  # fmt: skip
@@ -271,7 +320,10 @@ def test_a_hundred_thousand_configurations_take_less_than_a_second():
 
 def test_a_single_answer_takes_less_than_five_milliseconds():
     estimate("llama-3.1-70b", gpu="h100")
-    assert min(timed(lambda: estimate("llama-3.1-70b", gpu="h100", max_model_len=5000)) for _ in range(20)) < 0.005
+    assert (
+        min(timed(lambda: estimate("llama-3.1-70b", gpu="h100", max_model_len=5000)) for _ in range(20))
+        < 0.005
+    )
 
 
 def timed(call):

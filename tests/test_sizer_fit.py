@@ -68,5 +68,7 @@ def test_p_fit_is_students_t_with_four_degrees_of_freedom():
     from scipy.stats import t
 
     for slack in (-3.0, -0.5, 0.0, 0.7, 2.0):
-        found = conformal.probability(np.array([10e9 + slack * 1e9]), np.array([10e9]), np.array([9e9]), np.array([11e9]))
+        found = conformal.probability(
+            np.array([10e9 + slack * 1e9]), np.array([10e9]), np.array([9e9]), np.array([11e9])
+        )
         assert found[0] == pytest.approx(np.clip(t.cdf(slack * 2.1318467863, 4), 0.005, 0.995), abs=1e-6)

@@ -33,20 +33,32 @@ def test_an_eight_bit_cache_doubles_the_context():
 
 
 def test_more_sequences_leave_a_shorter_context():
-    assert max_context("llama-3.1-8b", gpu="h100", batch=32, **NEW) < max_context("llama-3.1-8b", gpu="h100", batch=8, **NEW)
+    assert max_context("llama-3.1-8b", gpu="h100", batch=32, **NEW) < max_context(
+        "llama-3.1-8b", gpu="h100", batch=8, **NEW
+    )
 
 
 def test_concurrency_is_what_vllm_prints():
     # vLLM 0.19 on an H100 at 0.95 prints 476,016 tokens, 58.1 sequences of 8,192
-    settings = {"gpu": "h100", "gpu_memory_utilization": 0.95, "max_num_batched_tokens": 8192, "max_model_len": 8192}
+    settings = {
+        "gpu": "h100",
+        "gpu_memory_utilization": 0.95,
+        "max_num_batched_tokens": 8192,
+        "max_model_len": 8192,
+    }
     assert max_concurrency("llama-3.1-8b", max_num_seqs=1024, **settings, **NEW) == 58
     assert max_concurrency("llama-3.1-8b", max_num_seqs=16, **settings, **NEW) == 16
 
 
 def test_an_engine_without_a_pool_takes_the_largest_batch_that_fits():
     most = max_concurrency("llama-3.1-8b", 4096, engine="transformers", gpu="rtx 4090")
-    assert estimate("llama-3.1-8b", engine="transformers", gpu="rtx 4090", batch=most, context=4096).p_fit >= 0.5
-    assert estimate("llama-3.1-8b", engine="transformers", gpu="rtx 4090", batch=most + 1, context=4096).p_fit < 0.5
+    assert (
+        estimate("llama-3.1-8b", engine="transformers", gpu="rtx 4090", batch=most, context=4096).p_fit >= 0.5
+    )
+    assert (
+        estimate("llama-3.1-8b", engine="transformers", gpu="rtx 4090", batch=most + 1, context=4096).p_fit
+        < 0.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,10 +89,13 @@ def test_the_cache_type_that_fits_is_the_least_changed_one():
 
 
 def test_the_command_line_spells_out_what_the_answer_rests_on():
-    command = serve_command("llama-3.1-8b", gpu="h100", kv_dtype="fp8", weight_format="fp8", enforce_eager=True, **NEW)
+    command = serve_command(
+        "llama-3.1-8b", gpu="h100", kv_dtype="fp8", weight_format="fp8", enforce_eager=True, **NEW
+    )
     assert command == (
-        "vllm serve meta-llama/Llama-3.1-8B-Instruct --tensor-parallel-size 1 --max-model-len 4096 --max-num-seqs 1024"
-        " --max-num-batched-tokens 16384 --gpu-memory-utilization 0.9 --kv-cache-dtype fp8 --quantization fp8 --enforce-eager"
+        "vllm serve meta-llama/Llama-3.1-8B-Instruct --tensor-parallel-size 1 --max-model-len 4096"
+        " --max-num-seqs 1024 --max-num-batched-tokens 16384 --gpu-memory-utilization 0.9 --kv-cache-dtype fp8"
+        " --quantization fp8 --enforce-eager"
     )
 
 
@@ -109,7 +124,12 @@ def test_advice_names_what_makes_it_fit():
 
 
 def test_advised_settings_do_fit():
-    tight = {"gpu": "rtx 4090", "max_model_len": 20_000, "max_num_seqs": 512, "max_num_batched_tokens": 16384} | NEW
+    tight = {
+        "gpu": "rtx 4090",
+        "max_model_len": 20_000,
+        "max_num_seqs": 512,
+        "max_num_batched_tokens": 16384,
+    } | NEW
     before = estimate("llama-3.1-8b", gpu_memory_utilization=0.8, **tight)
     assert before.p_fit < 0.5
     raised = next(line for line in before.advice if line.startswith("raise gpu_memory_utilization to 0.94"))

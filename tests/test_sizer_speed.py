@@ -18,7 +18,10 @@ def test_one_sequence_is_bound_by_memory_and_many_by_operations():
 
 
 def test_fewer_bits_are_read_faster():
-    slow, fast = (roofline("llama-3.1-70b", gpu="h200", tp=2, weight_format=form).tpot_seconds[1] for form in ("bf16", "awq"))
+    slow, fast = (
+        roofline("llama-3.1-70b", gpu="h200", tp=2, weight_format=form).tpot_seconds[1]
+        for form in ("bf16", "awq")
+    )
     assert 2.5 < slow / fast < 4
 
 

@@ -35,7 +35,14 @@ def test_a_crossed_threshold_stops_the_run(figures):
 
 @pytest.mark.parametrize(
     ("params", "moe", "name"),
-    [(1.24e9, 0, "1-2 B"), (8.03e9, 0, "7-8 B"), (13.0e9, 0, "13-70 B"), (72.7e9, 0, "13-70 B"), (46e9, 8, "MoE"), (4e9, 0, "3-6 B")],
+    [
+        (1.24e9, 0, "1-2 B"),
+        (8.03e9, 0, "7-8 B"),
+        (13.0e9, 0, "13-70 B"),
+        (72.7e9, 0, "13-70 B"),
+        (46e9, 8, "MoE"),
+        (4e9, 0, "3-6 B"),
+    ],
 )
 def test_size_classes_are_the_plans(params, moe, name):
     assert validation.size_class(params, moe) == name

@@ -5,7 +5,8 @@ from llmresearch.sizer.specs import find_model
 from llmresearch.sizer.tensors import check_split, inventory, stages
 from llmresearch.sizer.weights import MIB, allocated, gguf, weights
 
-# (model, format, tp, GiB that vLLM logged): llm-d-planner PR 205 and the public logs in sizer/data/profiles.csv.
+# (model, format, tp, GiB that vLLM logged): llm-d-planner PR 205 and the public logs of
+# sizer/data/profiles.csv.
 LOGGED = [
     ("llama-3.1-8b", "bf16", 1, 14.99),
     ("llama-3.1-8b", "bf16", 2, 7.51),
@@ -35,7 +36,8 @@ def test_weights_are_what_engines_logged_to_a_tenth_of_a_percent(model, form, tp
 
 # Whole-file bits per weight of Llama-3.1-8B's published GGUF files.
 FILES = [
-    ("Q2_K", 3.159), ("Q3_K_S", 3.643), ("Q3_K_L", 4.298), ("IQ4_XS", 4.460), ("Q4_K_S", 4.667), ("Q4_K_M", 4.894),
+    ("Q2_K", 3.159), ("Q3_K_S", 3.643), ("Q3_K_L", 4.298), ("IQ4_XS", 4.460), ("Q4_K_S", 4.667),
+    ("Q4_K_M", 4.894),
     ("Q5_K_S", 5.570), ("Q5_K_M", 5.704), ("Q6_K", 6.563), ("Q8_0", 8.501),
 ]  # fmt: skip
 
@@ -55,7 +57,13 @@ def test_llama_cpp_leaves_the_token_embedding_on_the_cpu():
 
 @pytest.mark.parametrize(
     ("size", "held"),
-    [(513, 1024), (9 * MIB, 9 * MIB), (10 * MIB, 10 * MIB), (13 * MIB + 1, 14 * MIB), (13 * MIB - 1, 13 * MIB - 1)],
+    [
+        (513, 1024),
+        (9 * MIB, 9 * MIB),
+        (10 * MIB, 10 * MIB),
+        (13 * MIB + 1, 14 * MIB),
+        (13 * MIB - 1, 13 * MIB - 1),
+    ],
 )
 def test_the_allocator_keeps_a_rest_of_at_most_one_mebibyte(size, held):
     assert allocated(size) == held
@@ -77,7 +85,9 @@ def test_key_value_heads_below_the_number_of_gpus_are_copied():
 
 
 def test_all_experts_are_resident():
-    assert weights(find_model("qwen3-30b-a3b"), weight_format("bf16")).total / GIB == pytest.approx(56.88, rel=1e-3)
+    assert weights(find_model("qwen3-30b-a3b"), weight_format("bf16")).total / GIB == pytest.approx(
+        56.88, rel=1e-3
+    )
 
 
 def test_experts_spread_whole_over_two_gpus_halve_and_attention_is_copied():
@@ -90,17 +100,22 @@ def test_a_pipeline_gives_what_does_not_divide_to_the_middle():
 
 
 def test_mxfp4_pads_the_experts_to_what_its_kernels_want():
-    assert weights(find_model("gpt-oss-120b"), weight_format("mxfp4")).total / GIB == pytest.approx(65.97, rel=2e-3)
+    assert weights(find_model("gpt-oss-120b"), weight_format("mxfp4")).total / GIB == pytest.approx(
+        65.97, rel=2e-3
+    )
 
 
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        ("fp8 (compressed-tensors, dynamic)", "fp8"), ("fp8 block", "fp8-block"), ("gptq int4 g128 (marlin)", "gptq"),
+        ("fp8 (compressed-tensors, dynamic)", "fp8"), ("fp8 block", "fp8-block"),
+        ("gptq int4 g128 (marlin)", "gptq"),
         ("gptq int8", "gptq-int8"), ("awq int4 g128", "awq"), ("awq int4 (wna16)", "awq"), ("w4a16", "w4a16"),
-        ("bnb nf4", "bnb-nf4"), ("bnb fp4", "bnb-nf4"), ("4-bit (bnb/awq)", "bnb-nf4"), ("bitsandbytes", "bnb-nf4"),
+        ("bnb nf4", "bnb-nf4"), ("bnb fp4", "bnb-nf4"), ("4-bit (bnb/awq)", "bnb-nf4"),
+        ("bitsandbytes", "bnb-nf4"),
         ("int8 w8a8 (compressed-tensors)", "int8"), ("smoothquant int8", "int8"), ("nvfp4", "nvfp4"),
-        ("mxfp4 (marlin)", "mxfp4"), ("mxfp4 gguf", "mxfp4"), ("gguf q8_0", "Q8_0"), ("UD-IQ3_XXS", "IQ3_XXS"),
+        ("mxfp4 (marlin)", "mxfp4"), ("mxfp4 gguf", "mxfp4"), ("gguf q8_0", "Q8_0"),
+        ("UD-IQ3_XXS", "IQ3_XXS"),
         ("float16", "fp16"), ("bfloat16", "bf16"), ("F32", "fp32"), ("none", "bf16"),
     ],
 )  # fmt: skip
@@ -120,5 +135,7 @@ def test_an_automatic_cache_follows_the_weights():
 
 
 def test_heads_that_gpus_cannot_share_are_refused_with_the_numbers_that_can():
-    with pytest.raises(SizerError, match="28 attention heads, which 8 GPUs cannot share evenly; tp can be 1, 2, 4"):
+    with pytest.raises(
+        SizerError, match="28 attention heads, which 8 GPUs cannot share evenly; tp can be 1, 2, 4"
+    ):
         check_split(find_model("qwen2.5-7b"), 8)

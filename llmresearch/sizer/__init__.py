@@ -1,4 +1,5 @@
-"""How much GPU memory a model takes: derived where physics allows, fitted where it must be, honest about the rest.
+"""How much GPU memory a model takes: derived where physics allows, fitted where it must be, honest about the
+rest.
 
 The names below load their modules when they are first used.
 """
@@ -8,7 +9,8 @@ from importlib import import_module
 _HOME = {
     "estimating": ["estimate", "MemoryEstimate", "Component"],
     "solving": [
-        "max_context", "max_concurrency", "smallest_tp", "cheapest_gpu", "kv_dtype_that_fits", "serve_command",
+        "max_context", "max_concurrency", "smallest_tp", "cheapest_gpu", "kv_dtype_that_fits",
+        "serve_command",
     ],
     "advising": ["advice"],
     "logs": ["parse_log", "compare_log"],

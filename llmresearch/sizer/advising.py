@@ -18,7 +18,9 @@ def advise(bare, asked):
     lines = []
     settings = asked.settings
     if settings.engine[0] == 0 and bare.budget.value > settings.total[0] - 0.5 * GIB:
-        lines.append("gpu_memory_utilization leaves no room for the CUDA context and graphs, which come on top: lower it.")
+        lines.append(
+            "gpu_memory_utilization leaves no room for the CUDA context and graphs on top of it: lower it."
+        )
     if bare.p_fit >= 0.95:
         return lines
     answer = {name: (np.array([getattr(bare, name).value]),) for name in ("weights", "required", "budget")}

@@ -1,24 +1,34 @@
-"""The arithmetic of an answer: components to pool, tokens, what a load requires, what is budgeted, and P(fit)."""
+"""The arithmetic of an answer: components to pool, tokens, what a load requires, what is budgeted, and
+P(fit).
+"""
 
 import numpy as np
 
 from . import conformal, engines, llama_cpp, memory
 
 NAMES = (
-    "weights", "activation", "non_torch", "cuda_graphs", "kv_per_token", "kv_pool", "kv_pool_tokens", "required", "budget",
+    "weights", "activation", "non_torch", "cuda_graphs", "kv_per_token", "kv_pool", "kv_pool_tokens",
+    "required", "budget",
 )  # fmt: skip
 
 
 def answer(asked, c):
-    """({name: (value, low, high)} for each of NAMES, P(fit)); arrays of one entry a row, nan where it has a reason."""
+    """({name: (value, low, high)} for each of NAMES, P(fit)); arrays of one entry a row, nan where it has a
+    reason.
+    """
     facts, settings = asked.facts, asked.settings
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         parts = _parts(facts, settings, c)
         group = conformal.group_of(facts, settings)
         nominal = np.array([gpu.nominal for gpu in asked.gpus])[asked.gpu_code]
         stretch = conformal.stretch(facts, settings, nominal, c)
-        bounds = {name: _bounds(name, parts[name], facts, settings, asked, group, stretch, c) for name in _SPREAD}
-        out = {name: (parts[name], *bounds[name]) for name in ("weights", "activation", "non_torch", "cuda_graphs")}
+        bounds = {
+            name: _bounds(name, parts[name], facts, settings, asked, group, stretch, c) for name in _SPREAD
+        }
+        out = {
+            name: (parts[name], *bounds[name])
+            for name in ("weights", "activation", "non_torch", "cuda_graphs")
+        }
         budget = budgets(settings)
         non_kv = parts["weights"] + parts["activation"] + parts["non_torch"]
         out["kv_per_token"] = (parts["per_token"],) * 3
@@ -61,7 +71,8 @@ def _parts(facts, settings, c):
         held = np.where(GGML[settings.engine], llama_cpp.cache_bytes(facts, settings), need)
         parts["need"] = np.where(pool, parts["need"], held)
     return parts | {
-        "weights": facts.weights, "weights_last": facts.weights_last, "activation": first, "activation_last": last,
+        "weights": facts.weights, "weights_last": facts.weights_last, "activation": first,
+        "activation_last": last,
         "non_torch": outside, "cuda_graphs": graphs, "per_token": per_token,
         "subtracted": memory.graphs_in_budget(graphs, settings, c),
         "non_kv": facts.weights + first + outside,
@@ -69,15 +80,25 @@ def _parts(facts, settings, c):
 
 
 def budgets(settings):
-    """Bytes an engine allows itself: its share of what the driver reports; engines without a share have it all."""
+    """Bytes an engine allows itself: its share of what the driver reports; engines without a share have it
+    all.
+    """
     whole = ~POOL[settings.engine] | (settings.engine == TENSORRT)
     return np.where(whole, settings.total, settings.fraction * settings.total)
 
 
 def _pool(parts, budget, settings, last=False):
     """Bytes left for the cache, on the first pipeline stage or the last."""
-    weights, activation = (parts["weights_last"], parts["activation_last"]) if last else (parts["weights"], parts["activation"])
-    left = budget - weights - parts["non_torch"] - np.where(STATIC[settings.engine], 0.0, activation) - parts["subtracted"]
+    weights, activation = (
+        (parts["weights_last"], parts["activation_last"]) if last else (parts["weights"], parts["activation"])
+    )
+    left = (
+        budget
+        - weights
+        - parts["non_torch"]
+        - np.where(STATIC[settings.engine], 0.0, activation)
+        - parts["subtracted"]
+    )
     left = np.where(settings.engine == TENSORRT, settings.fraction * left, left)
     return np.where(POOL[settings.engine], left, parts["need"])
 
@@ -92,7 +113,9 @@ def _tokens(parts, pool, facts, settings):
         lost = parts["weights_last"] + parts["activation_last"] - parts["weights"] - parts["activation"]
         pool = np.where(POOL[settings.engine], pool - np.maximum(lost, 0.0), pool)
     tokens = memory.pool_tokens(pool, facts, settings)
-    return np.where(POOL[settings.engine], tokens, settings.length * np.maximum(settings.seqs, settings.batch))
+    return np.where(
+        POOL[settings.engine], tokens, settings.length * np.maximum(settings.seqs, settings.batch)
+    )
 
 
 def _required(parts, facts, settings):
@@ -106,9 +129,9 @@ def _required(parts, facts, settings):
 def _physical(parts, budget, facts, settings, down, up, c):
     """P that the GPU itself suffices once graphs and warm-up come on top of what vLLM budgeted.
 
-    A start of gpt-oss passes its profile and then needs its sampler's copies of the logits once more: its kernels
-    repack the weights, and the profiled blocks are not to be had again (two logged starts failed so, at 0.95; one at
-    0.90 ran).
+    A start of gpt-oss passes its profile and then needs its sampler's copies of the logits once more: its
+    kernels repack the weights, and the profiled blocks are not to be had again (two logged starts failed so,
+    at 0.95; one at 0.90 ran).
     """
     logits = settings.seqs * facts.vocab * 4.0 * c["mxfp4_warm_up_copies"]
     on_top = parts["cuda_graphs"] - parts["subtracted"] + np.where(facts.mxfp4 > 0, logits, 0.0)
@@ -124,7 +147,10 @@ def _bounds(name, value, facts, settings, asked, group, stretch, c):
         unknown = (settings.engine == 0) & ~asked.version_given
         if unknown.any():
             logits = settings.seqs * facts.vocab * 4.0 * c["activation"]["sampler_before_0_17"]["copies"]
-            older = np.maximum(high, np.where(name == "activation", logits, value - _activation_of(facts, settings, c) + logits))
+            older = np.maximum(
+                high,
+                np.where(name == "activation", logits, value - _activation_of(facts, settings, c) + logits),
+            )
             high = np.where(unknown, older, high)
     return np.maximum(low, 0.0), high
 

@@ -38,7 +38,9 @@ def answer(question):
     unknown = sorted(set(question) - set(OPTIONS))
     if unknown:
         raise SizerError(f"size: unknown option {unknown[0]!r}. Known: {', '.join(OPTIONS)}.")
-    return estimate(**{"model": None} | {name: value for name, value in question.items() if value is not None})
+    return estimate(
+        **{"model": None} | {name: value for name, value in question.items() if value is not None}
+    )
 
 
 def as_json(question):
@@ -48,7 +50,9 @@ def as_json(question):
 
 
 def as_text(question):
-    """The answer as a table with a bar for each component, what to change, and the command line that starts it."""
+    """The answer as a table with a bar for each component, what to change, and the command line that starts
+    it.
+    """
     command = _command(question)
     return str(answer(question)) + (f"\n\n{command}" if command else "")
 

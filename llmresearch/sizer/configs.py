@@ -11,28 +11,45 @@ from .tensors import LAYOUTS, count
 
 # What model_type (or the architecture's name in a GGUF file) is laid out like.
 _ARCHS = {
-    "mistral": "llama", "mixtral": "llama", "llama": "llama", "yi": "llama", "internlm2": "llama", "solar": "llama",
+    "mistral": "llama", "mixtral": "llama", "llama": "llama", "yi": "llama", "internlm2": "llama",
+    "solar": "llama",
     "granite": "llama", "granitemoe": "llama", "smollm3": "llama", "mistral3": "llama", "ministral": "llama",
     "qwen": "qwen", "qwen2": "qwen2", "qwen2_moe": "qwen2_moe", "qwen2_vl": "qwen2", "qwen2_5_vl": "qwen2",
     "qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3": "qwen3", "qwen3_moe": "qwen3_moe",
     "qwen3_vl_text": "qwen3", "qwen3_vl_moe_text": "qwen3_moe", "qwen3_next": "qwen3_next", "gemma": "gemma",
-    "gemma2": "gemma2", "gemma3": "gemma3", "gemma3_text": "gemma3", "phi": "phi", "phi3": "phi3", "phimoe": "phimoe",
-    "cohere": "cohere", "cohere2": "cohere", "falcon": "falcon", "olmo2": "olmo2", "olmo3": "olmo2", "olmoe": "olmoe",
-    "deepseek_v2": "deepseek_v2", "deepseek_v3": "deepseek_v3", "deepseek2": "deepseek_v3", "kimi_k2": "deepseek_v3",
+    "gemma2": "gemma2", "gemma3": "gemma3", "gemma3_text": "gemma3", "phi": "phi", "phi3": "phi3",
+    "phimoe": "phimoe",
+    "cohere": "cohere", "cohere2": "cohere", "falcon": "falcon", "olmo2": "olmo2", "olmo3": "olmo2",
+    "olmoe": "olmoe",
+    "deepseek_v2": "deepseek_v2", "deepseek_v3": "deepseek_v3", "deepseek2": "deepseek_v3",
+    "kimi_k2": "deepseek_v3",
     "kimi_vl": "deepseek_v3", "glm4_moe": "glm4_moe", "gpt_oss": "gpt_oss", "minimax_m2": "minimax_m2",
     "llama4": "llama4", "llama4_text": "llama4", "gpt2": "gpt2", "opt": "opt", "gpt_neox": "gpt_neox",
-    "starcoder2": "starcoder2", "dbrx": "dbrx", "mllama": "mllama", "mllama_text_model": "mllama", "qwen2moe": "qwen2_moe",
-    "qwen3moe": "qwen3_moe", "gptoss": "gpt_oss", "gpt-oss": "gpt_oss", "command-r": "cohere", "gptneox": "gpt_neox",
+    "starcoder2": "starcoder2", "dbrx": "dbrx", "mllama": "mllama", "mllama_text_model": "mllama",
+    "qwen2moe": "qwen2_moe",
+    "qwen3moe": "qwen3_moe", "gptoss": "gpt_oss", "gpt-oss": "gpt_oss", "command-r": "cohere",
+    "gptneox": "gpt_neox",
 }  # fmt: skip
-_TIED = {"gemma", "gemma2", "gemma3", "cohere", "gpt2", "opt", "falcon", "falcon_new"}  # tied unless the config says otherwise
+_TIED = {
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "cohere",
+    "gpt2",
+    "opt",
+    "falcon",
+    "falcon_new",
+}  # tied unless the config says otherwise
 _NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "hidden": ("hidden_size", "n_embd", "d_model", "dim"),
     "heads": ("num_attention_heads", "n_head", "n_heads"),
     "vocab": ("vocab_size", "padded_vocab_size"),
     "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num"),
-    "intermediate": ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "ffn_hidden", "intermediate_size_mlp"),
-    "max_positions": ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length", "model_max_length"),
+    "intermediate": ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "ffn_hidden",
+    "intermediate_size_mlp"),
+    "max_positions": ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length",
+    "model_max_length"),
     "experts": ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
     "experts_per_token": ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_top_k"),
     "moe_intermediate": ("moe_intermediate_size", "expert_intermediate_size"),
@@ -50,7 +67,8 @@ def is_file(model):
 
 
 def from_file(path):
-    """The ModelSpec of a config.json, a folder with one, a GGUF file, or a safetensors file beside its config.
+    """The ModelSpec of a config.json, a folder with one, a GGUF file, or a safetensors file beside its
+    config.
 
     Raises SizerError where the file is absent or is none of them.
     """
@@ -58,7 +76,9 @@ def from_file(path):
     if path.is_dir():
         path = path / "config.json"
     if not path.is_file():
-        raise SizerError(f"model: there is no file {path}; give a config.json, a GGUF file, or a registry name.")
+        raise SizerError(
+            f"model: there is no file {path}; give a config.json, a GGUF file, or a registry name."
+        )
     return _read(str(path), path.stat().st_mtime_ns)
 
 
@@ -86,7 +106,9 @@ def _with_params(spec, params):
 
 
 def from_hub(repo):
-    """The ModelSpec of a model on the Hugging Face hub, from its config.json; needs the package huggingface_hub."""
+    """The ModelSpec of a model on the Hugging Face hub, from its config.json; needs the package
+    huggingface_hub.
+    """
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
@@ -95,7 +117,8 @@ def from_hub(repo):
 
 
 def from_config(config, name=None):
-    """The ModelSpec of a mapping with the keys of a Hugging Face config; what it had to assume is in `assumed`.
+    """The ModelSpec of a mapping with the keys of a Hugging Face config; what it had to assume is in
+    `assumed`.
 
     Raises SizerError where a field is missing without which there is no answer, or where fields contradict.
     """
@@ -106,7 +129,9 @@ def from_config(config, name=None):
     got = {field: _first(text, names) for field, names in _NAMES.items()}
     for field in ("layers", "hidden", "heads", "vocab"):
         if got[field] is None:
-            raise SizerError(f"model: the config has no {_NAMES[field][0]}; without it there is no answer. Add it.")
+            raise SizerError(
+                f"model: the config has no {_NAMES[field][0]}; without it there is no answer. Add it."
+            )
     _positive(got)
     values = _shape(text, got, arch, assumed)
     values |= _mixture(text, got, arch, values, assumed) | _latent(text) | _windows(text, got, arch, values)
@@ -135,8 +160,15 @@ def _positive(got):
     for field, value in got.items():
         if value is None or field in ("first_dense", "sliding_window"):
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or (value == 0 and field != "experts"):
-            raise SizerError(f"model: the config's {_NAMES[field][0]} is {value!r}; it must be a positive number.")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or value < 0
+            or (value == 0 and field != "experts")
+        ):
+            raise SizerError(
+                f"model: the config's {_NAMES[field][0]} is {value!r}; it must be a positive number."
+            )
 
 
 def _arch(kind, text, assumed):
@@ -160,23 +192,26 @@ def _shape(text, got, arch, assumed):
     if head_dim is None:
         if hidden % heads and not text.get("kv_lora_rank"):
             raise SizerError(
-                f"model: hidden_size {hidden} is not a multiple of num_attention_heads {heads} and the config has"
-                " no head_dim; add head_dim or correct one of them."
+                f"model: hidden_size {hidden} is not a multiple of num_attention_heads {heads} and the config"
+                " has no head_dim; add head_dim or correct one of them."
             )
         head_dim = hidden // heads
     if heads % kv_heads:
         raise SizerError(
-            f"model: num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}; correct one."
+            f"model: num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads};"
+            " correct one of them."
         )
     positions = got["max_positions"]
     if positions is None:
         assumed.append("no max_position_embeddings: any context is answered")
     tied = text.get("tie_word_embeddings")
     return {
-        "layers": int(got["layers"]), "hidden": hidden, "heads": heads, "kv_heads": kv_heads, "head_dim": int(head_dim),
+        "layers": int(got["layers"]), "hidden": hidden, "heads": heads, "kv_heads": kv_heads,
+        "head_dim": int(head_dim),
         "intermediate": _intermediate(text, got, arch, hidden, assumed), "vocab": int(got["vocab"]),
         "tied": bool(tied) if tied is not None else arch in _TIED, "max_positions": int(positions or 0),
-        "extended_positions": _extended(text, positions), "rope_rows": _rope_rows(text, arch, int(positions or 0)),
+        "extended_positions": _extended(text, positions), "rope_rows": _rope_rows(text, arch,
+        int(positions or 0)),
     }  # fmt: skip
 
 
@@ -186,7 +221,9 @@ def _kv_heads(text, got, arch, heads, assumed):
     if got["kv_heads"] is not None:
         return int(got["kv_heads"])
     if arch not in ("gpt2", "opt", "gpt_neox", "phi", "qwen"):
-        assumed.append(f"no num_key_value_heads: every one of the {heads} heads has its own, as transformers reads it")
+        assumed.append(
+            f"no num_key_value_heads: every one of the {heads} heads has its own, as transformers reads it"
+        )
     return heads
 
 
@@ -210,7 +247,9 @@ def _extended(text, positions):
 
 
 def _rope_rows(text, arch, positions):
-    """Rows of the tables of cosines where a linear extension or multimodal positions make them longer; else 0."""
+    """Rows of the tables of cosines where a linear extension or multimodal positions make them longer; else
+    0.
+    """
     scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}
     kind = scaling.get("rope_type") or scaling.get("type")
     if scaling.get("mrope_section"):
@@ -228,15 +267,20 @@ def _mixture(text, got, arch, values, assumed):
         assumed.append("no num_experts_per_tok: 2 experts a token")
         per_token = 2
     if per_token > experts:
-        raise SizerError(f"model: num_experts_per_tok {per_token} is more than the {experts} experts; correct one of them.")
+        raise SizerError(
+            f"model: num_experts_per_tok {per_token} is more than the {experts} experts; correct one of them."
+        )
     inner = int(got["moe_intermediate"] or values["intermediate"])
-    shared = int(text.get("n_shared_experts") or text.get("num_shared_experts") or (1 if arch == "llama4" else 0))
+    shared = int(
+        text.get("n_shared_experts") or text.get("num_shared_experts") or (1 if arch == "llama4" else 0)
+    )
     width = int(text.get("shared_expert_intermediate_size") or shared * inner)
     every = int(text.get("interleave_moe_layer_step") or text.get("decoder_sparse_step") or 1)
     dense = int(text.get("intermediate_size_mlp") or values["intermediate"])
     all_moe = not got["first_dense"] and every == 1
     return {
-        "experts": experts, "experts_per_token": int(per_token), "moe_intermediate": inner, "shared_experts": shared,
+        "experts": experts, "experts_per_token": int(per_token), "moe_intermediate": inner,
+        "shared_experts": shared,
         "shared_intermediate": width, "first_dense": int(got["first_dense"] or 0), "moe_every": every,
         "intermediate": 0 if all_moe else dense,
     }  # fmt: skip
@@ -254,11 +298,15 @@ def _latent(text):
 
 
 def _windows(text, got, arch, values):
-    """The sliding window and how many layers see everything, from layer_types, a pattern, or the architecture."""
+    """The sliding window and how many layers see everything, from layer_types, a pattern, or the
+    architecture.
+    """
     window, layers = got["sliding_window"], values["layers"]
     kinds = text.get("layer_types")
     if kinds is not None and len(kinds) != layers:
-        raise SizerError(f"model: layer_types has {len(kinds)} entries for {layers} layers; correct one of them.")
+        raise SizerError(
+            f"model: layer_types has {len(kinds)} entries for {layers} layers; correct one of them."
+        )
     if not window or text.get("use_sliding_window") is False:
         return {}
     if kinds is not None:
@@ -266,7 +314,12 @@ def _windows(text, got, arch, values):
     elif text.get("no_rope_layers"):
         full = sum(not rope for rope in text["no_rope_layers"])
     else:
-        every = text.get("sliding_window_pattern") or {"gemma2": 2, "gemma3": 6, "gpt_oss": 2, "llama4": 4}.get(arch)
+        every = text.get("sliding_window_pattern") or {
+            "gemma2": 2,
+            "gemma3": 6,
+            "gpt_oss": 2,
+            "llama4": 4,
+        }.get(arch)
         every = every or (4 if text.get("model_type") == "cohere2" else 0)
         full = layers // int(every) if every else 0
     return {} if full == layers else {"sliding_window": int(window), "full_attention_layers": full}
@@ -289,7 +342,8 @@ def _delta(text):
 
 
 _METHODS = {
-    "fp8": "fp8", "awq": "awq", "gptq": "gptq", "bitsandbytes": "bnb-nf4", "mxfp4": "mxfp4", "modelopt": "nvfp4",
+    "fp8": "fp8", "awq": "awq", "gptq": "gptq", "bitsandbytes": "bnb-nf4", "mxfp4": "mxfp4",
+    "modelopt": "nvfp4",
     "auto-round": "w4a16",
 }  # fmt: skip
 
@@ -312,7 +366,9 @@ def _quantised(found):
 
 
 def _with_vision(spec, config):
-    """The spec with the weights of a vision tower that the config describes: L x (4 H^2 + 2 H I) and its patches."""
+    """The spec with the weights of a vision tower that the config describes: L x (4 H^2 + 2 H I) and its
+    patches.
+    """
     from dataclasses import replace
 
     vision = config.get("vision_config")
@@ -322,7 +378,9 @@ def _with_vision(spec, config):
     layers = int(vision.get("num_hidden_layers") or vision.get("depth") or 27)
     inner = int(vision.get("intermediate_size") or 4 * width)
     mats = 3 if vision.get("hidden_act") == "silu" else 2
-    tower = layers * (4 * width**2 + mats * width * inner) + 3 * int(vision.get("patch_size") or 14) ** 2 * width
+    tower = (
+        layers * (4 * width**2 + mats * width * inner) + 3 * int(vision.get("patch_size") or 14) ** 2 * width
+    )
     said = f"the vision part is about {tower / 1e6:.0f} M weights, from its layers alone"
     spec = replace(spec, vision_params=tower, assumed=(*spec.assumed, said))
     return replace(spec, params=count(spec))
@@ -343,7 +401,9 @@ def safetensors_tensors(path):
         try:
             header = json.loads(stream.read(length))
         except ValueError as error:
-            raise SizerError(f"model: the header of {path} cannot be read ({error}); download it again.") from error
+            raise SizerError(
+                f"model: the header of {path} cannot be read ({error}); download it again."
+            ) from error
     tensors = {}
     for name, row in header.items():
         if name != "__metadata__":
@@ -358,7 +418,9 @@ _GGUF_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?",
 
 
 def gguf_header(path):
-    """The metadata of a GGUF file (versions 2 and 3), from its header alone; arrays are given as their length."""
+    """The metadata of a GGUF file (versions 2 and 3), from its header alone; arrays are given as their
+    length.
+    """
     with open(path, "rb") as stream:
         if stream.read(4) != b"GGUF":
             raise SizerError(f"model: {path} is not a GGUF file; give one, a config.json or a registry name.")
@@ -394,12 +456,14 @@ def from_gguf(header, name="gguf"):
     """The ModelSpec that a GGUF file's metadata describe."""
     kind = str(header.get("general.architecture", ""))
     keys = {
-        "num_hidden_layers": "block_count", "hidden_size": "embedding_length", "num_attention_heads": "attention.head_count",
+        "num_hidden_layers": "block_count", "hidden_size": "embedding_length",
+        "num_attention_heads": "attention.head_count",
         "num_key_value_heads": "attention.head_count_kv", "intermediate_size": "feed_forward_length",
         "max_position_embeddings": "context_length", "head_dim": "attention.key_length",
         "sliding_window": "attention.sliding_window", "num_experts": "expert_count",
         "num_experts_per_tok": "expert_used_count", "moe_intermediate_size": "expert_feed_forward_length",
-        "vocab_size": "vocab_size", "kv_lora_rank": "attention.kv_lora_rank", "q_lora_rank": "attention.q_lora_rank",
+        "vocab_size": "vocab_size", "kv_lora_rank": "attention.kv_lora_rank",
+        "q_lora_rank": "attention.q_lora_rank",
     }  # fmt: skip
     config = {to: header[f"{kind}.{key}"] for to, key in keys.items() if f"{kind}.{key}" in header}
     config.setdefault("vocab_size", header.get("tokenizer.ggml.tokens"))

@@ -1,7 +1,9 @@
-"""Intervals and P(fit): quantiles of the residuals of families that a fit has not seen, wider outside its support.
+"""Intervals and P(fit): quantiles of the residuals of families that a fit has not seen, wider outside its
+support.
 
-Every component has a scale, sqrt(absolute^2 + (relative x value)^2). A residual divided by its scale is a score; the
-5 % and 95 % quantiles of a group's scores, each family weighing the same, are the interval (Mondrian conformal).
+Every component has a scale, sqrt(absolute^2 + (relative x value)^2). A residual divided by its scale is a
+score; the 5 % and 95 % quantiles of a group's scores, each family weighing the same, are the interval
+(Mondrian conformal).
 """
 
 import numpy as np
@@ -57,8 +59,16 @@ def _outside(facts, settings, gpu_nominal):
         (vllm & (settings.version < 0.06), "version", "a vLLM older than the 0.6 that was measured"),
         (settings.link == LINKS.index("amd"), "vendor", "an AMD GPU: four measured profiles, far apart"),
         (vllm & (facts.tp > 4), "split", "more than 4 GPUs: their NCCL buffers ranged from 0.2 to 7 GiB"),
-        (vllm & (facts.tp > 1) & (settings.link != 0), "split", "several GPUs without the NVLink that was measured"),
-        (facts.vision_peak > 0, "vision", "a vision encoder's start-up peak: measured from 4 to 37 GiB, not derived"),
+        (
+            vllm & (facts.tp > 1) & (settings.link != 0),
+            "split",
+            "several GPUs without the NVLink that was measured",
+        ),
+        (
+            facts.vision_peak > 0,
+            "vision",
+            "a vision encoder's start-up peak: measured from 4 to 37 GiB, not derived",
+        ),
         (gpu_nominal, "gpu", "a GPU whose reported memory is not known here"),
     )
 

@@ -18,7 +18,9 @@ GRAPHS_IN_BUDGET = 0.21
 
 
 class Engine(NamedTuple):
-    """An engine's policy. `pool`: it reserves a KV pool; `static`: the fraction covers weights and pool only."""
+    """An engine's policy. `pool`: it reserves a KV pool; `static`: the fraction covers weights and pool
+    only.
+    """
 
     name: str
     pool: bool
@@ -29,8 +31,8 @@ class Engine(NamedTuple):
     block: int = 16
 
 
-_FLOATS = "none "
 _FP8_KV = "fp32 bf16 fp16 fp8_e4m3 fp8_e5m2"
+_GGML_KV = "fp32 bf16 fp16 q8_0 q5_1 q5_0 q4_1 q4_0"
 
 
 def _engine(name, pool, static, weights, kv, **more):
@@ -43,19 +45,26 @@ ENGINES = {
         _engine("vllm", True, False, "fp8 int8 int4 bnb fp4 gguf", _FP8_KV + " nvfp4"),
         _engine("sglang", True, True, "fp8 int8 int4 bnb fp4 gguf", _FP8_KV, block=1),
         _engine("tgi", True, False, "fp8 int8 int4 bnb", "bf16 fp16 fp8_e4m3 fp8_e5m2"),
-        _engine("tensorrt-llm", True, False, "fp8 int8 int4 fp4", "fp32 bf16 fp16 fp8_e4m3 int8 nvfp4", block=32),
         _engine(
-            "llama.cpp", False, False, "gguf", "fp32 bf16 fp16 q8_0 q5_1 q5_0 q4_1 q4_0", splits_heads=False, block=256
+            "tensorrt-llm", True, False, "fp8 int8 int4 fp4", "fp32 bf16 fp16 fp8_e4m3 int8 nvfp4", block=32
         ),
+        _engine("llama.cpp", False, False, "gguf", _GGML_KV, splits_heads=False, block=256),
+        _engine("ollama", False, False, "gguf", _GGML_KV, splits_heads=False, block=256),
         _engine(
-            "ollama", False, False, "gguf", "fp32 bf16 fp16 q8_0 q5_1 q5_0 q4_1 q4_0", splits_heads=False, block=256
+            "transformers",
+            False,
+            False,
+            "fp8 int8 int4 bnb fp4",
+            "fp32 bf16 fp16",
+            splits_heads=False,
+            block=1,
         ),
-        _engine("transformers", False, False, "fp8 int8 int4 bnb fp4", "fp32 bf16 fp16", splits_heads=False, block=1),
     )
-}  # fmt: skip
+}
 ENGINE_CODES = {name: code for code, name in enumerate(ENGINES)}
 _ALIASES = {
-    "sgl": "sglang", "textgenerationinference": "tgi", "trtllm": "tensorrt-llm", "tensorrtllm": "tensorrt-llm",
+    "sgl": "sglang", "textgenerationinference": "tgi", "trtllm": "tensorrt-llm",
+    "tensorrtllm": "tensorrt-llm",
     "trt": "tensorrt-llm", "tensorrt": "tensorrt-llm", "llamacpp": "llama.cpp", "ikllamacpp": "llama.cpp",
     "llamacppserver": "llama.cpp", "gguf": "llama.cpp", "hf": "transformers", "huggingface": "transformers",
     "transformersgpu": "transformers", "huggingfacetransformers": "transformers",
@@ -72,7 +81,9 @@ def find_engine(name):
 
 
 def check(engine, form, kv, model):
-    """Raises SizerError where the engine has no such quantisation or cache type, or cannot load the model that way."""
+    """Raises SizerError where the engine has no such quantisation or cache type, or cannot load the model
+    that way.
+    """
     group = "gguf" if form.name == "mxfp4" and engine.name in ("llama.cpp", "ollama") else form.group
     if group not in engine.weights:
         raise SizerError(
@@ -81,12 +92,14 @@ def check(engine, form, kv, model):
         )
     if kv not in engine.kv:
         raise SizerError(
-            f"kv_dtype: {engine.name} has no {kv} cache; it has {', '.join(sorted(engine.kv))}. Choose one of them."
+            f"kv_dtype: {engine.name} has no {kv} cache;"
+            f" it has {', '.join(sorted(engine.kv))}. Choose one of them."
         )
 
 
 _GROUP_WORDS = {
-    "none": "bf16, fp16, fp32", "fp8": "fp8", "int8": "int8", "int4": "awq, gptq, w4a16", "bnb": "bitsandbytes",
+    "none": "bf16, fp16, fp32", "fp8": "fp8", "int8": "int8", "int4": "awq, gptq, w4a16",
+    "bnb": "bitsandbytes",
     "fp4": "nvfp4, mxfp4", "gguf": "GGUF",
 }  # fmt: skip
 
@@ -96,7 +109,8 @@ def _format_words(engine):
 
 
 def version_number(text):
-    """A version as one number that grows with it: "0.19.0" is 0.19, "0.6.4" is 0.0604; nan where none is stated.
+    """A version as one number that grows with it: "0.19.0" is 0.19, "0.6.4" is 0.0604; nan where none is
+    stated.
 
     Of two versions ("0.10.2/0.11") the first counts; "0.6.x" is the last of its line; "V1" alone is nan.
     """
@@ -112,8 +126,8 @@ def version_number(text):
 def vllm_defaults(seqs, tokens, version, memory_gib, large, length, serving):
     """(max_num_seqs, max_num_batched_tokens), arrays with vLLM's own values where nan was given.
 
-    `large`: a GPU of 70 GiB or more that is not an A100 gets larger values (`EngineArgs.get_batch_defaults`); before
-    0.8 there was no chunked prefill below 32k, so that a whole prompt was one batch.
+    `large`: a GPU of 70 GiB or more that is not an A100 gets larger values (`EngineArgs.get_batch_defaults`);
+    before 0.8 there was no chunked prefill below 32k, so that a whole prompt was one batch.
     """
     old = version < SCHEDULER_V1
     own_seqs = np.where(large & ~old, 1024.0, 256.0)

@@ -31,8 +31,8 @@ class Component:
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """What one GPU holds. Components in bytes; with several pipeline stages those of the first, whose log is printed;
-    `kv_pool_tokens`, `required` and `p_fit` are of the tightest stage."""
+    """What one GPU holds. Components in bytes; with several pipeline stages those of the first, whose log is
+    printed; `kv_pool_tokens`, `required` and `p_fit` are of the tightest stage."""
 
     weights: Component
     activation: Component
@@ -51,18 +51,22 @@ class MemoryEstimate:
 
     @cached_property
     def advice(self):
-        """Sentences on what to turn, each tried, where it does not surely fit; worked out when it is first read."""
+        """Sentences on what to turn, each tried, where it does not surely fit; worked out when it is first
+        read.
+        """
         return tuple(advising.advise(self, self.asked))
 
     @property
     def fits(self):
-        """"fits" from 95 %, "tight" from 50 %, else "does not fit"."""
+        """ "fits" from 95 %, "tight" from 50 %, else "does not fit"."""
         return "fits" if self.p_fit >= 0.95 else "tight" if self.p_fit >= 0.5 else "does not fit"
 
     def as_dict(self):
         """The answer as plain numbers, with the names of its attributes."""
         parts = {name: getattr(self, name) for name in NAMES}
-        plain = {n: {"value": p.value, "low": p.low, "high": p.high, "label": p.label} for n, p in parts.items()}
+        plain = {
+            n: {"value": p.value, "low": p.low, "high": p.high, "label": p.label} for n, p in parts.items()
+        }
         more = {"p_fit": self.p_fit, "fits": self.fits, "advice": list(self.advice)}
         return plain | more | {"assumed": list(self.assumed), "wider": list(self.wider)}
 
@@ -78,26 +82,31 @@ class MemoryEstimate:
 
 
 def estimate(
-    model, engine="vllm", engine_version=None, gpu="h200", gpu_memory_gib=None, tp=1, pp=1, weight_format="bf16",
-    kv_dtype="auto", max_model_len=4096, max_num_seqs=None, max_num_batched_tokens=None, gpu_memory_utilization=0.9,
+    model, engine="vllm", engine_version=None, gpu="h200", gpu_memory_gib=None, tp=1, pp=1,
+    weight_format="bf16",
+    kv_dtype="auto", max_model_len=4096, max_num_seqs=None, max_num_batched_tokens=None,
+    gpu_memory_utilization=0.9,
     enforce_eager=False, batch=1, context=None, usage="offline", ep=None,
 ):  # fmt: skip
-    """A MemoryEstimate of one GPU, in bytes; for a data frame with these columns, the frame with the answers beside.
+    """A MemoryEstimate of one GPU, in bytes; for a data frame with these columns, the frame with the answers
+    beside.
 
-    `model`: a registry name, a Hugging Face id of one, a config.json (or GGUF, or a folder), a mapping with the keys of a
-    Hugging Face config, or a data frame. `gpu_memory_gib` overrides what the GPU reports, in GiB. `batch` sequences of
-    `context` tokens (`max_model_len` unless given) are what must fit. `engine_version` None is the latest known.
-    `usage`: vLLM's defaults differ between "offline" (`LLM`) and "server" (`vllm serve`). `ep`: GPUs that the experts
-    are spread over whole, where that is not the `tp` that splits them.
+    `model`: a registry name, a Hugging Face id of one, a config.json (or GGUF, or a folder), a mapping with
+    the keys of a Hugging Face config, or a data frame. `gpu_memory_gib` overrides what the GPU reports, in
+    GiB. `batch` sequences of `context` tokens (`max_model_len` unless given) are what must fit.
+    `engine_version` None is the latest known. `usage`: vLLM's defaults differ between "offline" (`LLM`) and
+    "server" (`vllm serve`). `ep`: GPUs that the experts are spread over whole, where that is not the `tp`
+    that splits them.
 
-    A frame gets <name>, <name>_low, <name>_high for every component and p_fit; missing values mean the defaults. A row
-    that cannot be answered holds nan, and a column `reason` says why. Raises SizerError for a single question that
-    cannot be answered, in one sentence.
+    A frame gets <name>, <name>_low, <name>_high for every component and p_fit; missing values mean the
+    defaults. A row that cannot be answered holds nan, and a column `reason` says why. Raises SizerError for a
+    single question that cannot be answered, in one sentence.
     """
     if hasattr(model, "columns"):
         return _frame(model)
     given = dict(zip(inputs.DEFAULTS, (
-        model, engine, engine_version, gpu, gpu_memory_gib, tp, pp, weight_format, kv_dtype, max_model_len, max_num_seqs,
+        model, engine, engine_version, gpu, gpu_memory_gib, tp, pp, weight_format, kv_dtype, max_model_len,
+        max_num_seqs,
         max_num_batched_tokens, gpu_memory_utilization, enforce_eager, batch, context, usage, ep,
     ), strict=True))  # fmt: skip
     asked = inputs.ask(given, 1)
@@ -115,7 +124,9 @@ def _single(given, asked, out, p_fit):
     nominal = np.array([asked.gpus[asked.gpu_code[0]].nominal])
     wider = conformal.why_wider(asked.facts, asked.settings, nominal)
     assumed = tuple(_assumed(given, asked))
-    return MemoryEstimate(**parts, p_fit=p_fit, assumed=assumed, wider=tuple(wider), question=given, asked=asked)
+    return MemoryEstimate(
+        **parts, p_fit=p_fit, assumed=assumed, wider=tuple(wider), question=given, asked=asked
+    )
 
 
 def _labels(asked):
@@ -142,7 +153,8 @@ def _assumed(given, asked):
     if not asked.version_given[0] and settings.engine[0] == 0:
         yield "no vLLM version given: 0.25; the high ends reach what versions before 0.17 take"
     if not asked.seqs_given[0]:
-        yield f"max_num_seqs {settings.seqs[0]:g} and max_num_batched_tokens {settings.tokens[0]:g}, the engine's own"
+        seqs, tokens = settings.seqs[0], settings.tokens[0]
+        yield f"max_num_seqs {seqs:g} and max_num_batched_tokens {tokens:g}, the engine's own"
     if asked.clipped[0]:
         yield f"max_model_len {settings.length[0]:g}, the model's own limit, instead of the default 4096"
     if spec.trust_remote_code:

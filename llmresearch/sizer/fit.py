@@ -1,4 +1,5 @@
-"""What physics does not give, fitted to measured profiles: `python -m llmresearch.sizer.fit` rewrites coefficients.yaml.
+"""What physics does not give, fitted to measured profiles: `python -m llmresearch.sizer.fit` rewrites
+coefficients.yaml.
 
 Never fitted: a percentage of the weights, a percentage per GPU, a logarithm of the batch.
 """
@@ -34,7 +35,9 @@ _COLUMNS = ("alone", "two", "four", "eight")
 
 
 def fit(data, keep=None):
-    """The coefficients as coefficients.yaml has them, without intervals; `keep` marks the rows of `data` to use."""
+    """The coefficients as coefficients.yaml has them, without intervals; `keep` marks the rows of `data` to
+    use.
+    """
     keep = np.ones(len(data), bool) if keep is None else keep
     weight = _family_weights(data.family, keep)
     return {
@@ -47,13 +50,17 @@ def fit(data, keep=None):
 
 
 def _family_weights(family, keep):
-    """1 / number of kept rows of the family: a family that was measured forty times says as much as one measured once."""
+    """1 / number of kept rows of the family: a family that was measured forty times says as much as one
+    measured once.
+    """
     counts = {name: max(1, int(np.sum(keep & (family == name)))) for name in np.unique(family)}
     return np.array([1 / counts[name] for name in family])
 
 
 def _plain(data):
-    """Rows that show the activation law itself: text, no experts, one stage, batch sizes known, version known."""
+    """Rows that show the activation law itself: text, no experts, one stage, batch sizes known, version
+    known.
+    """
     facts, asked = data.asked.facts, data.asked
     text = (facts.multimodal == 0) & (facts.moe == 0) & (facts.pp == 1)
     return text & settled(data) & ~np.isnan(data.measured["activation"])
@@ -65,7 +72,9 @@ def settled(data):
 
 
 def _activation(data, keep, weight):
-    """Copies of the logits and hidden states at the sampler's peak, and the fixed workspaces, by least squares."""
+    """Copies of the logits and hidden states at the sampler's peak, and the fixed workspaces, by least
+    squares.
+    """
     facts, settings = data.asked.facts, data.asked.settings
     act = data.measured["activation"] / GIB
     start = {"activation": START}
@@ -80,7 +89,14 @@ def _activation(data, keep, weight):
     copies, hidden_copies, compiled = _least_squares([logits, hidden, np.ones_like(act)], left, use, weight)
     eager = rows & new & sampling & settings.eager
     plain_sampler = logits * (copies + facts.value_bytes / 4) + hidden * hidden_copies
-    before = keep & old & ~np.isnan(act) & (facts.multimodal == 0) & sampling & ~np.isnan(_given(data, "max_num_seqs"))
+    before = (
+        keep
+        & old
+        & ~np.isnan(act)
+        & (facts.multimodal == 0)
+        & sampling
+        & ~np.isnan(_given(data, "max_num_seqs"))
+    )
     width = settings.tokens * (facts.mlp + (3 + facts.qk_norm) * facts.hidden) * facts.value_bytes / GIB
     fixed = rows & new & ~sampling
     return {
@@ -120,7 +136,9 @@ def _median(values, otherwise, weight=None):
 
 
 def _non_torch(data, keep):
-    """Medians in GiB by link, number of GPUs and version. Cells without a profile hold a neighbour's value."""
+    """Medians in GiB by link, number of GPUs and version. Cells without a profile hold a neighbour's
+    value.
+    """
     facts, settings = data.asked.facts, data.asked.settings
     seen = data.measured["non_torch"] / GIB
     version = settings.version
@@ -131,7 +149,9 @@ def _non_torch(data, keep):
     table = {}
     for index, link in enumerate(memory.LINKS):
         here = rows & (settings.link == index) & (version >= engines.CONTEXT_OUTSIDE)
-        table[link] = [_cell(seen, here & (column == n) & ~odd, recent if n < 3 else here, link, n) for n in range(4)]
+        table[link] = [
+            _cell(seen, here & (column == n) & ~odd, recent if n < 3 else here, link, n) for n in range(4)
+        ]
     large = rows & (settings.link == 0) & (column == 0) & data.asked.version_given & ~odd
     between = large & (version >= engines.CONTEXT_OUTSIDE) & (version < 0.18)
     found = {
@@ -147,7 +167,9 @@ def _non_torch(data, keep):
     inside = rows & (version < engines.CONTEXT_OUTSIDE) & (facts.tp <= 2)
     for index, link in enumerate(memory.LINKS):
         prior = {"pcie": 0.42}.get(link, 1.6)
-        found["context_before_0_6_5_gib"][link] = _median((seen - base)[inside & (settings.link == index)], prior)
+        found["context_before_0_6_5_gib"][link] = _median(
+            (seen - base)[inside & (settings.link == index)], prior
+        )
     return found
 
 
@@ -163,7 +185,9 @@ def _cell(seen, rows, recent, link, column):
 
 
 def _graphs(data, keep, weight):
-    """GiB of CUDA graphs against layers and width (0.17 to 0.20), and how later and earlier versions compare."""
+    """GiB of CUDA graphs against layers and width (0.17 to 0.20), and how later and earlier versions
+    compare.
+    """
     facts, settings = data.asked.facts, data.asked.settings
     seen = data.measured["cuda_graphs"] / GIB
     rows = keep & ~np.isnan(seen) & ~settings.eager & data.asked.version_given
@@ -188,7 +212,9 @@ def predicted(data, c):
     """{component: bytes} of every row under coefficients `c`, the non-KV sum among them."""
     parts = answers._parts(data.asked.facts, data.asked.settings, c)
     pool = answers._pool(parts, answers.budgets(data.asked.settings), data.asked.settings)
-    return {name: parts[name] for name in ("weights", "activation", "non_torch", "cuda_graphs", "non_kv")} | {"kv_pool": pool}
+    return {name: parts[name] for name in ("weights", "activation", "non_torch", "cuda_graphs", "non_kv")} | {
+        "kv_pool": pool
+    }
 
 
 def left_out(data):
@@ -205,12 +231,15 @@ def left_out(data):
 def scores(data, guesses, c):
     """{component: residual / scale} of every row, nan where nothing was measured."""
     return {
-        name: (data.measured[name] - guesses[name]) / conformal.scale(name, guesses[name], c) for name in conformal.COMPONENTS
+        name: (data.measured[name] - guesses[name]) / conformal.scale(name, guesses[name], c)
+        for name in conformal.COMPONENTS
     }  # fmt: skip
 
 
 def intervals(data, found, keep=None):
-    """The `intervals` part of the coefficients: quantiles of the scores `found`, by group, of the rows `keep`."""
+    """The `intervals` part of the coefficients: quantiles of the scores `found`, by group, of the rows
+    `keep`.
+    """
     keep = np.ones(len(data), bool) if keep is None else keep
     asked = data.asked
     group = conformal.group_of(asked.facts, asked.settings)
@@ -228,7 +257,8 @@ def intervals(data, found, keep=None):
 def _quantiles(values, rows, family):
     """[5 %, 95 %] of the scores, a family's rows together weighing as the root of their number.
 
-    By rows alone the families that were measured most would set the width, by families alone the single odd row would.
+    By rows alone the families that were measured most would set the width, by families alone the single odd
+    row would.
     """
     use = rows & ~np.isnan(values)
     if not use.any():
@@ -240,7 +270,9 @@ def _quantiles(values, rows, family):
 
 
 def _upper(values, weight, level=0.95):
-    """The weighted quantile, one more row of mean weight at infinity; where that has it, a quarter above the largest."""
+    """The weighted quantile, one more row of mean weight at infinity; where that has it, a quarter above the
+    largest.
+    """
     order = np.argsort(values)
     share = np.cumsum(weight[order]) / (weight.sum() + weight.mean())
     at = np.searchsorted(share, level)
@@ -248,7 +280,9 @@ def _upper(values, weight, level=0.95):
 
 
 def complete(data):
-    """The whole of coefficients.yaml: the fit, the intervals from families left out, and where both come from."""
+    """The whole of coefficients.yaml: the fit, the intervals from families left out, and where both come
+    from.
+    """
     c = fit(data)
     guesses = left_out(data)
     c["intervals"] = intervals(data, scores(data, guesses, {"intervals": {"scales": PRIORS["scales"]}}))
@@ -275,7 +309,9 @@ def rounded(value):
 
 def write(path=PATH):
     """coefficients.yaml anew, from the profiles in the package."""
-    head = "# Written by `python -m llmresearch.sizer.fit` from sizer/data/profiles.csv; GiB are 2^30 bytes. Do not edit.\n"
+    head = (
+        "# Written by `python -m llmresearch.sizer.fit` from sizer/data/profiles.csv; GiB are 2^30 bytes.\n"
+    )
     body = yaml.safe_dump(rounded(complete(profiles.vllm_profiles())), sort_keys=False, width=110)
     path.write_text(head + body, encoding="utf-8")
 

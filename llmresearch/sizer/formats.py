@@ -24,9 +24,9 @@ class WeightFormat(NamedTuple):
     speed_type: str = "bf16"
 
 
-# Bits per weight: 4 + 16/128 for a 16-bit scale per group of 128, + 4/128 where zero points are kept; an 8-bit scale
-# of 8-bit groups of 256 for NF4's double quantisation: 4 + 8/64 + 32/(64*256); NVFP4: 4 + 8/16; MXFP4: 4 + 8/32;
-# FP8 in blocks of 128 x 128 carries one fp32 scale each: 8 + 32/16384.
+# Bits per weight: 4 + 16/128 for a 16-bit scale per group of 128, + 4/128 where zero points are kept; an
+# 8-bit scale of 8-bit groups of 256 for NF4's double quantisation: 4 + 8/64 + 32/(64*256); NVFP4: 4 + 8/16;
+# MXFP4: 4 + 8/32; FP8 in blocks of 128 x 128 carries one fp32 scale each: 8 + 32/16384.
 FORMATS = {
     row.name: row
     for row in (
@@ -47,7 +47,8 @@ FORMATS = {
     )
 }
 
-# Bits per weight of GGUF tensor types, from the block layouts in ggml-common.h (block bytes * 8 / block values).
+# Bits per weight of GGUF tensor types, from the block layouts in ggml-common.h (block bytes * 8 / block
+# values).
 GGUF_BITS = {
     "F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q4_0": 4.5, "Q4_1": 5.0, "Q5_0": 5.5, "Q5_1": 6.0, "Q8_0": 8.5,
     "Q2_K": 2.625, "Q3_K": 3.4375, "Q4_K": 4.5, "Q5_K": 5.5, "Q6_K": 6.5625, "IQ1_S": 1.5625, "IQ1_M": 1.75,
@@ -57,9 +58,11 @@ GGUF_BITS = {
 
 # A GGUF file is named after its mixture: the type of most tensors, and which tensors get better ones.
 GGUF_MIXTURES = {
-    "F32": "F32", "F16": "F16", "BF16": "BF16", "Q4_0": "Q4_0", "Q4_1": "Q4_1", "Q5_0": "Q5_0", "Q5_1": "Q5_1",
+    "F32": "F32", "F16": "F16", "BF16": "BF16", "Q4_0": "Q4_0", "Q4_1": "Q4_1", "Q5_0": "Q5_0",
+    "Q5_1": "Q5_1",
     "Q8_0": "Q8_0", "Q2_K": "Q2_K", "Q3_K_S": "Q3_K", "Q3_K_M": "Q3_K", "Q3_K_L": "Q3_K", "Q4_K_S": "Q4_K",
-    "Q4_K_M": "Q4_K", "Q5_K_S": "Q5_K", "Q5_K_M": "Q5_K", "Q6_K": "Q6_K", "IQ4_XS": "IQ4_XS", "IQ4_NL": "IQ4_NL",
+    "Q4_K_M": "Q4_K", "Q5_K_S": "Q5_K", "Q5_K_M": "Q5_K", "Q6_K": "Q6_K", "IQ4_XS": "IQ4_XS",
+    "IQ4_NL": "IQ4_NL",
     "IQ3_XXS": "IQ3_XXS", "IQ3_S": "IQ3_S", "IQ2_XXS": "IQ2_XXS", "IQ2_XS": "IQ2_XS", "IQ2_S": "IQ2_S",
     "IQ1_S": "IQ1_S", "IQ1_M": "IQ1_M", "MXFP4": "MXFP4",
 }  # fmt: skip
@@ -95,7 +98,8 @@ KV_BYTES = {
 }  # fmt: skip
 _KV_ALIASES = {
     "fp8": "fp8_e4m3", "fp8_e4m3fn": "fp8_e4m3", "float8_e4m3fn": "fp8_e4m3", "float8_e5m2": "fp8_e5m2",
-    "e4m3": "fp8_e4m3", "e5m2": "fp8_e5m2", "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "f16": "fp16",
+    "e4m3": "fp8_e4m3", "e5m2": "fp8_e5m2", "bfloat16": "bf16", "float16": "fp16", "half": "fp16",
+    "f16": "fp16",
     "f32": "fp32", "float32": "fp32", "float": "fp32", "fp8_inc": "fp8_e4m3", "": "auto", "none": "auto",
 }  # fmt: skip
 
@@ -129,5 +133,7 @@ def kv_type(text, weights="bf16"):
     if name == "auto":
         return "fp32" if weights == "fp32" else "bf16"
     if name not in KV_BYTES:
-        raise SizerError(f"kv_dtype: {text!r} is not a cache type known here. Known: auto, {', '.join(KV_BYTES)}.")
+        raise SizerError(
+            f"kv_dtype: {text!r} is not a cache type known here. Known: auto, {', '.join(KV_BYTES)}."
+        )
     return name

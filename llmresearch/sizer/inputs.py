@@ -1,4 +1,6 @@
-"""What was asked, as columns: names resolved, defaults filled in, and a sentence for every row that cannot be answered."""
+"""What was asked, as columns: names resolved, defaults filled in, and a sentence for every row that cannot be
+answered.
+"""
 
 import functools
 import json
@@ -13,9 +15,11 @@ from .memory import LINKS, Facts, Settings
 from .specs import GpuSpec, ModelSpec, find_gpu, find_model
 
 DEFAULTS = {
-    "model": None, "engine": "vllm", "engine_version": None, "gpu": "h200", "gpu_memory_gib": None, "tp": 1, "pp": 1,
+    "model": None, "engine": "vllm", "engine_version": None, "gpu": "h200", "gpu_memory_gib": None, "tp": 1,
+    "pp": 1,
     "weight_format": "bf16", "kv_dtype": "auto", "max_model_len": 4096, "max_num_seqs": None,
-    "max_num_batched_tokens": None, "gpu_memory_utilization": 0.9, "enforce_eager": False, "batch": 1, "context": None,
+    "max_num_batched_tokens": None, "gpu_memory_utilization": 0.9, "enforce_eager": False, "batch": 1,
+    "context": None,
     "usage": "offline", "ep": None,
 }  # fmt: skip
 NAMES = ("model", "engine", "engine_version", "gpu", "weight_format", "kv_dtype", "usage")
@@ -26,7 +30,9 @@ _UNKNOWN = (float("nan"),) * len(Facts._fields)
 
 
 class Asked(NamedTuple):
-    """The question as arrays: `facts` and `settings` for memory.py, `reasons` where a row cannot be answered."""
+    """The question as arrays: `facts` and `settings` for memory.py, `reasons` where a row cannot be
+    answered.
+    """
 
     facts: Facts
     settings: Settings
@@ -43,13 +49,21 @@ class Asked(NamedTuple):
 
 
 def ask(values, length):
-    """The Asked of `length` rows; `values` has a scalar or an array of that length for each name of DEFAULTS."""
+    """The Asked of `length` rows; `values` has a scalar or an array of that length for each name of
+    DEFAULTS.
+    """
     reasons = np.full(length, None, dtype=object)
     named = {name: _codes(values[name], length, DEFAULTS[name]) for name in NAMES}
     number = {name: _numbers(values[name], length, name, reasons) for name in COUNTS}
     fraction = _numbers(values["gpu_memory_utilization"], length, "gpu_memory_utilization", reasons)
     fraction = np.where(np.isnan(fraction), DEFAULTS["gpu_memory_utilization"], fraction)
-    _mark(reasons, ~((fraction > 0) & (fraction <= 1)), "gpu_memory_utilization", fraction, "give a share in (0, 1]")
+    _mark(
+        reasons,
+        ~((fraction > 0) & (fraction <= 1)),
+        "gpu_memory_utilization",
+        fraction,
+        "give a share in (0, 1]",
+    )
     model_code, specs = _resolve(named["model"], _find_spec, reasons)
     engine_code, found_engines = _resolve(named["engine"], engines.find_engine, reasons)
     form_code, forms = _resolve(named["weight_format"], weight_format, reasons)
@@ -72,7 +86,8 @@ def ask(values, length):
     )  # fmt: skip
     given = ~np.isnan(number["max_num_seqs"])
     return Asked(
-        facts, settings, reasons, specs, model_code, forms, form_code, version_given, given, gpus, gpu_code, clipped,
+        facts, settings, reasons, specs, model_code, forms, form_code, version_given, given, gpus, gpu_code,
+        clipped,
     )  # fmt: skip
 
 
@@ -106,7 +121,9 @@ def _codes_of_mappings(values, default):
 
 
 def _resolve(coded, find, reasons):
-    """(codes, what `find` makes of each distinct name), None where it raises; its sentence goes to the rows' reasons."""
+    """(codes, what `find` makes of each distinct name), None where it raises; its sentence goes to the rows'
+    reasons.
+    """
     codes, names = coded
     found = []
     used = set(np.unique(codes).tolist())
@@ -170,7 +187,16 @@ def _mark(reasons, rows, name, values, remedy):
 def _flags(values, length, reasons):
     if not hasattr(values, "__len__") or isinstance(values, str):
         values = [values]
-    words = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
+    words = {
+        "true": True,
+        "1": True,
+        "1.0": True,
+        "yes": True,
+        "false": False,
+        "0": False,
+        "0.0": False,
+        "no": False,
+    }
     words |= {"nan": False, "none": False, "<na>": False, "": False}
     values = np.asarray(values)
     if values.dtype == bool:
@@ -243,14 +269,20 @@ def _lengths(number, specs, model_code, reasons):
 
 
 def _batching(number, code, version, total, large, length, serving):
-    """(max_num_seqs, tokens of one prefill chunk) of each row, by the engine's own defaults where none were given."""
+    """(max_num_seqs, tokens of one prefill chunk) of each row, by the engine's own defaults where none were
+    given.
+    """
     given_seqs, given_tokens = number["max_num_seqs"], number["max_num_batched_tokens"]
-    seqs, tokens = engines.vllm_defaults(given_seqs, given_tokens, version, total / GIB, large, length, serving)
+    seqs, tokens = engines.vllm_defaults(
+        given_seqs, given_tokens, version, total / GIB, large, length, serving
+    )
     ggml = np.isin(code, [engines.ENGINE_CODES["llama.cpp"], engines.ENGINE_CODES["ollama"]])
     other = (code != 0) & ~ggml
     batch = np.where(np.isnan(number["batch"]), 1, number["batch"])
     seqs = np.where(ggml & np.isnan(given_seqs), batch, np.where(other & np.isnan(given_seqs), 256.0, seqs))
-    tokens = np.where(ggml & np.isnan(given_tokens), 512.0, np.where(other & np.isnan(given_tokens), 8192.0, tokens))
+    tokens = np.where(
+        ggml & np.isnan(given_tokens), 512.0, np.where(other & np.isnan(given_tokens), 8192.0, tokens)
+    )
     return seqs, tokens
 
 
@@ -276,7 +308,9 @@ def _facts(split, specs, forms, found_engines, kv_names, reasons):
 
 @functools.lru_cache(maxsize=20000)
 def facts_of(spec, form, engine, kv_name, tp, pp, ep):
-    """The numbers of one Facts row, as a tuple. Raises SizerError where engine, format and split do not go together."""
+    """The numbers of one Facts row, as a tuple. Raises SizerError where engine, format and split do not go
+    together.
+    """
     if spec.quantised_as and form.name == "bf16":
         form = weight_format(spec.quantised_as)
     kv_kind = kv_type(kv_name, form.name)

@@ -1,4 +1,6 @@
-"""The KV cache: bytes a token, what a sequence needs, and how a paged pool divides itself among layer groups."""
+"""The KV cache: bytes a token, what a sequence needs, and how a paged pool divides itself among layer
+groups.
+"""
 
 import functools
 from typing import NamedTuple
@@ -24,8 +26,8 @@ class Cache(NamedTuple):
 def cache(spec, kv, tp=1, pp=1):
     """The Cache of a model whose cached values have type `kv` (a name of formats.KV_BYTES).
 
-    Multi-head, grouped and multi-query: 2 x ceil(kv_heads / tp) x head_dim values a token and layer. MLA: the latent
-    and the rope part, once, on every GPU.
+    Multi-head, grouped and multi-query: 2 x ceil(kv_heads / tp) x head_dim values a token and layer. MLA: the
+    latent and the rope part, once, on every GPU.
     """
     if spec.kv_lora:
         values = spec.kv_lora + spec.rope_dim
@@ -35,14 +37,16 @@ def cache(spec, kv, tp=1, pp=1):
     full, sliding = round(spec.full_layers * share), round(spec.sliding_layers * share)
     group, full_groups, sliding_groups = _groups(full, sliding)
     state = _state(spec, tp) * round(spec.linear_layers * share)
-    return Cache(values * KV_BYTES[kv], full, sliding, spec.sliding_window, group, full_groups, sliding_groups, state)
+    return Cache(
+        values * KV_BYTES[kv], full, sliding, spec.sliding_window, group, full_groups, sliding_groups, state
+    )
 
 
 def _groups(full, sliding):
     """vLLM's hybrid pool: layers of a kind form groups of one size, the last of a kind padded.
 
-    The size is the number of layers of the rarer kind, or of the other kind where that is less than a quarter more
-    (`_get_kv_cache_groups_uniform_page_size` in vllm/v1/core/kv_cache_utils.py).
+    The size is the number of layers of the rarer kind, or of the other kind where that is less than a quarter
+    more (`_get_kv_cache_groups_uniform_page_size` in vllm/v1/core/kv_cache_utils.py).
     """
     if not full or not sliding:
         return max(full, sliding), int(full > 0), int(sliding > 0)
@@ -52,8 +56,8 @@ def _groups(full, sliding):
 
 
 def _state(spec, tp):
-    """Bytes that one sequence's recurrent state takes in one linear-attention layer: the matrix in fp32, the short
-    convolution's last inputs in 16 bits."""
+    """Bytes that one sequence's recurrent state takes in one linear-attention layer: the matrix in fp32, the
+    short convolution's last inputs in 16 bits."""
     if not spec.linear_layers:
         return 0.0
     heads = spec.linear_value_heads / tp

@@ -1,5 +1,6 @@
-"""The two formulas this sizer replaces, kept for comparison: GB are 10^9 bytes, the cache is multi-head, experts partly
-absent. LEGACY: weights + KV + activations, and 8 %, or a baseline with percentages of the model."""
+"""The two formulas this sizer replaces, kept for comparison: GB are 10^9 bytes, the cache is multi-head,
+experts partly absent. LEGACY: weights + KV + activations, and 8 %, or a baseline with percentages of the
+model."""
 
 from typing import NamedTuple
 
@@ -42,7 +43,13 @@ def _plain(name):
         return "fp8"
     if "fp32" in text:
         return "fp32"
-    return "int8" if "int8" in text or "w8" in text else "int4" if any(k in text for k in ("4", "q5", "q6")) else "fp16"
+    return (
+        "int8"
+        if "int8" in text or "w8" in text
+        else "int4"
+        if any(k in text for k in ("4", "q5", "q6"))
+        else "fp16"
+    )
 
 
 def legacy_8pct(model, **question):
@@ -51,37 +58,48 @@ def legacy_8pct(model, **question):
 
 
 def legacy_plan(model, engine="vllm", gpus=1, batch=1, **question):
-    """`legacy-plan`, GB a GPU: M + base + p M + [N > 1] W/N g (N - 1) + [B > 1] M b log2(B), M = W/N + K + A."""
+    """`legacy-plan`, GB a GPU: M + base + p M + [N > 1] W/N g (N - 1) + [B > 1] M b log2(B), M = W/N + K +
+    A.
+    """
     from math import log2
 
     base, share, per_gpu, per_batch = _PLAN[engine]
     weights, kv, activation = terms(model, batch=batch, **question)
     model_gb = weights / gpus + kv + activation
     more = weights / gpus * per_gpu * (gpus - 1) if gpus > 1 else 0.0
-    return model_gb + base + share * model_gb + more + (model_gb * per_batch * log2(batch) if batch > 1 else 0.0)
+    return (
+        model_gb + base + share * model_gb + more + (model_gb * per_batch * log2(batch) if batch > 1 else 0.0)
+    )
 
 
 # What the plan expected (GB), and how each number reads on what is known now.
 EXPECTED = (
     (
-        "Llama-3.2-1B, fp16 weights, fp8 KV, batch 1, 512 + 512 tokens", 18.94,
-        "2.5 GB of weights and 0.02 GB of cache; the rest is a pool that an engine had reserved, 0.9 of a 24 GB GPU less what"
-        " it did not fill, and says nothing of what the model needs",
+        "Llama-3.2-1B, fp16 weights, fp8 KV, batch 1, 512 + 512 tokens",
+        18.94,
+        "2.5 GB of weights and 0.02 GB of cache; the rest is a pool that an engine had reserved: 0.9 of a"
+        " 24 GB GPU less what it did not fill. It says nothing of what the model needs",
     ),
     (
-        "Mistral-7B, fp16, batch 1", 20.28,
-        "14.5 GB of weights, 0.13 GB of cache for 1,024 tokens; 0.9 x 24 GB = 21.6 GB is the same pre-allocated share",
+        "Mistral-7B, fp16, batch 1",
+        20.28,
+        "14.5 GB of weights, 0.13 GB of cache for 1,024 tokens; 0.9 x 24 GB = 21.6 GB is the same"
+        " pre-allocated share",
     ),
     (
-        "Mistral-7B, fp16, batch 8", 41.27,
+        "Mistral-7B, fp16, batch 8",
+        41.27,
         "the batch adds 1.1 GB of cache, not 21: a second reading of a pool, of a 48 GB GPU at 0.9 = 43 GB",
     ),
     (
-        "GLM-4.5 on 4 GPUs", 125.0,
-        "352.8 B weights are 176 GB a GPU in 16 bits and 88 GB in 8: 125 GB is 0.9 of a 141 GB H200 (126.9), a pool",
+        "GLM-4.5 on 4 GPUs",
+        125.0,
+        "352.8 B weights are 176 GB a GPU in 16 bits and 88 GB in 8: 125 GB is 0.9 of a 141 GB H200 (126.9),"
+        " a pool",
     ),
-)  # fmt: skip
+)
 EXPECTED_KV = (
     ("Llama-3.1-8B, fp8 KV, batch 1", 0.27, "multi-head and decimal: 8 of 32 heads have a cache, 0.067 GB"),
-    ("Qwen3-8B, fp16 KV, batch 1", 0.54, "multi-head: 0.151 GB with its 8 KV heads and 36 layers, not twice the former"),
+    ("Qwen3-8B, fp16 KV, batch 1", 0.54,
+    "multi-head: 0.151 GB with its 8 KV heads and 36 layers, not twice the former"),
 )  # fmt: skip

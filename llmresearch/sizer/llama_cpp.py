@@ -11,7 +11,9 @@ FLASH_BUILD = 6325
 
 
 def flash(facts, settings):
-    """Whether llama.cpp attends with flash attention: new builds, quantised caches, and sliding windows with sinks."""
+    """Whether llama.cpp attends with flash attention: new builds, quantised caches, and sliding windows with
+    sinks.
+    """
     old = (settings.version > 0) & (settings.version < FLASH_BUILD)
     return ~old | (facts.quantised_cache > 0)
 
@@ -19,17 +21,21 @@ def flash(facts, settings):
 def compute_buffer(facts, settings):
     """Bytes of llama.cpp's compute buffer, for a physical batch of `tokens`.
 
-    Without flash attention the scores of all heads, n_head x n_ctx x n_ubatch x 4 B + 36 MiB (exact on logged rows at
-    8192: 560 MiB with 12 MiB of mask); the logits of the batch, n_ubatch x n_vocab x 4 B + 4 MiB, are the floor.
-    Newer builds keep logits for the last tokens only: half of that.
+    Without flash attention the scores of all heads, n_head x n_ctx x n_ubatch x 4 B + 36 MiB (exact on logged
+    rows at 8192: 560 MiB with 12 MiB of mask); the logits of the batch, n_ubatch x n_vocab x 4 B + 4 MiB, are
+    the floor. Newer builds keep logits for the last tokens only: half of that.
     """
-    scores = facts.heads * settings.length * settings.tokens * 4 + 32 * MIB + settings.length * settings.tokens * 4
+    scores = (
+        facts.heads * settings.length * settings.tokens * 4 + 32 * MIB + settings.length * settings.tokens * 4
+    )
     logits = settings.tokens * facts.vocab * 4
     return np.where(flash(facts, settings), logits / 2, np.maximum(scores, logits + 4 * MIB))
 
 
 def cache_bytes(facts, settings):
-    """Bytes of the allocated cache: n_ctx cells in full layers, window + batch in sliding ones, in steps of 256."""
+    """Bytes of the allocated cache: n_ctx cells in full layers, window + batch in sliding ones, in steps of
+    256.
+    """
     cells = np.ceil(settings.length / 256) * 256
     kept = np.ceil((facts.window + settings.tokens) / 256) * 256
     kept = np.where(facts.window > 0, np.minimum(cells, kept), cells)

@@ -5,7 +5,12 @@ import re
 from .formats import GIB, SizerError
 
 MIB = 2**20
-_UNITS = {"gib": GIB, "gb": GIB, "mib": MIB, "mb": MIB}  # vLLM's and llama.cpp's "GB" and "MB" are powers of two
+_UNITS = {
+    "gib": GIB,
+    "gb": GIB,
+    "mib": MIB,
+    "mb": MIB,
+}  # vLLM's and llama.cpp's "GB" and "MB" are powers of two
 _SIZE = r"\s*(-?[\d.]+)\s*(GiB|GB|MiB|MB)"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -74,12 +79,16 @@ _VLLM_WORDS = {
 _SGLANG = re.compile(r"KV Cache is allocated\..*?#tokens:\s*([\d,]+), K size:" + _SIZE + r", V size:" + _SIZE)
 _DEVICE = r"((?:CUDA|ROCm|Vulkan|SYCL|HIP|MUSA|Metal|MTL|GPU|HTP|CANN)\d*)(?!_Host)\S*"
 _GGML = {
-    "weights_bytes": re.compile(r"(?:load_tensors|llm_load_tensors):\s+" + _DEVICE + r"(?: model)? buffer size =" + _SIZE),
+    "weights_bytes": re.compile(
+        r"(?:load_tensors|llm_load_tensors):\s+" + _DEVICE + r"(?: model)? buffer size =" + _SIZE
+    ),
     "kv_pool_bytes": re.compile(_DEVICE + r" KV buffer size =" + _SIZE),
     "state_bytes": re.compile(_DEVICE + r" RS buffer size =" + _SIZE),
     "activation_bytes": re.compile(_DEVICE + r"\s+compute buffer size =" + _SIZE),
 }
-_GGML_CPU = re.compile(r"(?:load_tensors|llm_load_tensors):\s+(?:CPU\S*|\w+_Host)(?: model)? buffer size =" + _SIZE)
+_GGML_CPU = re.compile(
+    r"(?:load_tensors|llm_load_tensors):\s+(?:CPU\S*|\w+_Host)(?: model)? buffer size =" + _SIZE
+)
 _GGML_SELF = re.compile(r"KV self size\s*=" + _SIZE)
 _GGML_SIZE = re.compile(r"llama_kv_cache\S*: size =" + _SIZE + r"\s*\(\s*(\d+) cells")
 
@@ -87,8 +96,9 @@ _GGML_SIZE = re.compile(r"llama_kv_cache\S*: size =" + _SIZE + r"\s*\(\s*(\d+) c
 def parse_log(text):
     """What a start-up log says, as a dict: sizes as <component>_bytes, `engine`, and what else it names.
 
-    Of several ranks the first counts; of several devices of llama.cpp the fullest, as `estimate` answers per GPU. GiB and
-    MiB are powers of two, and so are the "GB" and "MB" of vLLM's old logs. Raises SizerError where nothing is found.
+    Of several ranks the first counts; of several devices of llama.cpp the fullest, as `estimate` answers per
+    GPU. GiB and MiB are powers of two, and so are the "GB" and "MB" of vLLM's old logs. Raises SizerError
+    where nothing is found.
     """
     text = _ANSI.sub("", text)
     found = _vllm(text)
@@ -131,7 +141,9 @@ def _first(patterns, text):
 
 
 def _completed(found):
-    """The same with what follows from it: tokens from blocks of 16, activation from the torch peak, bytes per token."""
+    """The same with what follows from it: tokens from blocks of 16, activation from the torch peak, bytes per
+    token.
+    """
     if "kv_pool_tokens" not in found and "gpu_blocks" in found:
         found["kv_pool_tokens"] = found["gpu_blocks"] * 16
     if "activation_bytes" not in found and {"peak_torch_bytes", "weights_bytes"} <= set(found):
@@ -178,13 +190,17 @@ COMPARED = ("weights", "activation", "non_torch", "cuda_graphs", "kv_per_token",
 def compare_log(text, model=None, **question):
     """Rows of (component, measured, low, predicted, high, error in percent) for a pasted log, sizes in bytes.
 
-    What the log names (model, version, split, share, length) is taken from it; arguments given here come before. The
-    arguments are those of `estimate`.
+    What the log names (model, version, split, share, length) is taken from it; arguments given here come
+    before. The arguments are those of `estimate`.
     """
     from .estimating import estimate
 
     found = parse_log(text)
-    asked = {key: found[key] for key in ("engine", "engine_version", "tp", "pp", "gpu_memory_utilization") if key in found}
+    asked = {
+        key: found[key]
+        for key in ("engine", "engine_version", "tp", "pp", "gpu_memory_utilization")
+        if key in found
+    }
     if "total_bytes" in found:
         asked["gpu_memory_gib"] = found["total_bytes"] / GIB
     asked["max_model_len"] = found.get("max_model_len", 4096)

@@ -1,7 +1,7 @@
 """The components of an engine's memory on one GPU, over columns: arrays in, arrays out, bytes throughout.
 
-A `Facts` holds, per row, what follows from model, format and split alone; settings are arrays of the same length.
-What physics does not give comes from `c`, the mapping that fit.py writes to coefficients.yaml.
+A `Facts` holds, per row, what follows from model, format and split alone; settings are arrays of the same
+length. What physics does not give comes from `c`, the mapping that fit.py writes to coefficients.yaml.
 """
 
 from typing import NamedTuple
@@ -66,8 +66,9 @@ class Settings(NamedTuple):
 def sampler_peak(facts, settings, c):
     """Bytes at the sampler's profile run: copies of the logits of max_num_seqs sequences, as fp32.
 
-    Since 0.17 about 3.1 fp32 copies and one in the model's type, with the batch's hidden states; before, 9.75 copies
-    (PHYSICS: 46 logged configurations). Not divided by TP: the logits are gathered before they are sampled.
+    Since 0.17 about 3.1 fp32 copies and one in the model's type, with the batch's hidden states; before, 9.75
+    copies (PHYSICS: 46 logged configurations). Not divided by TP: the logits are gathered before they are
+    sampled.
     """
     logits = settings.seqs * facts.vocab * 4.0
     now, before = c["activation"]["sampler"], c["activation"]["sampler_before_0_17"]
@@ -80,9 +81,9 @@ def sampler_peak(facts, settings, c):
 def prefill_peak(facts, settings, c):
     """Bytes at the widest point of one prefill chunk: gate, up and their product, beside the residual stream.
 
-    T x (3 I / TP + 3 H): both halves of the gated MLP's input and its product, the residual, and the normalised input
-    that two tensors hold. Before 0.17 one more tensor of the hidden width stayed alive; with normalised queries and keys
-    it still does.
+    T x (3 I / TP + 3 H): both halves of the gated MLP's input and its product, the residual, and the
+    normalised input that two tensors hold. Before 0.17 one more tensor of the hidden width stayed alive; with
+    normalised queries and keys it still does.
     """
     now = c["activation"]["prefill"]
     old = settings.version < engines.SAMPLER_SMALLER
@@ -93,10 +94,11 @@ def prefill_peak(facts, settings, c):
 
 
 def activation(facts, settings, c):
-    """(bytes at the peak of the first pipeline stage, of the last): the larger of prefill and sampler, and the experts.
+    """(bytes at the peak of the first pipeline stage, of the last): the larger of prefill and sampler, and
+    the experts.
 
-    A first stage of several has no sampler, but two tensors for the next stage; the expert workspaces are held beside
-    either peak.
+    A first stage of several has no sampler, but two tensors for the next stage; the expert workspaces are
+    held beside either peak.
     """
     prefill = prefill_peak(facts, settings, c)
     sampler = sampler_peak(facts, settings, c)
@@ -111,14 +113,18 @@ def activation(facts, settings, c):
 
 
 def non_torch(facts, settings, c):
-    """Bytes outside PyTorch: CUDA libraries, and NCCL's buffers where there are several GPUs, by link and version."""
+    """Bytes outside PyTorch: CUDA libraries, and NCCL's buffers where there are several GPUs, by link and
+    version.
+    """
     table = c["non_torch"]
     column = np.searchsorted([2, 4, 8], facts.tp, side="right")
     values = np.array([table["gib"][link] for link in LINKS])[settings.link, column]
     alone = (facts.tp == 1) & (settings.link != LINKS.index("amd"))
     first = np.where(settings.version >= 0.18, values, np.minimum(values, table["alone_before_0_18_gib"]))
     values = np.where(alone, first, values)
-    values = np.where(alone & (settings.version >= 0.21), np.minimum(values, table["alone_since_0_21_gib"]), values)
+    values = np.where(
+        alone & (settings.version >= 0.21), np.minimum(values, table["alone_since_0_21_gib"]), values
+    )
     values = np.where(alone & (facts.pp > 1), table["pipeline_gib"], values)
     odd = (facts.vocab % 2 == 1) & (settings.version >= 0.18)
     values = values + np.where(odd, table["odd_vocabulary_gib"], 0.0)
@@ -140,12 +146,18 @@ def cuda_graphs(facts, settings, c):
 
 
 def graphs_in_budget(graphs, settings, c):
-    """Bytes that vLLM subtracts from its pool for graphs: its own estimate, since 0.21; earlier they came on top."""
-    return np.where(settings.version >= engines.GRAPHS_IN_BUDGET, graphs * c["cuda_graphs"]["subtracted_share"], 0.0)
+    """Bytes that vLLM subtracts from its pool for graphs: its own estimate, since 0.21; earlier they came on
+    top.
+    """
+    return np.where(
+        settings.version >= engines.GRAPHS_IN_BUDGET, graphs * c["cuda_graphs"]["subtracted_share"], 0.0
+    )
 
 
 def per_token(facts, settings):
-    """Bytes of pool that one token takes with all layers: vLLM's groups padded, MLA's rows padded before 0.9."""
+    """Bytes of pool that one token takes with all layers: vLLM's groups padded, MLA's rows padded before
+    0.9.
+    """
     layers = facts.full + facts.sliding
     grouped = facts.group * (facts.full_groups + facts.sliding_groups)
     groups = _grouped(facts, settings)
@@ -160,9 +172,11 @@ def _grouped(facts, settings):
 
 
 def sequence_need(facts, settings, length):
-    """Bytes that one sequence of `length` tokens must have: whole blocks, windows where the engine keeps only those.
+    """Bytes that one sequence of `length` tokens must have: whole blocks, windows where the engine keeps only
+    those.
 
-    A sliding layer needs min(length, window - 1 + chunk) tokens and one block more (vLLM's SlidingWindowSpec).
+    A sliding layer needs min(length, window - 1 + chunk) tokens and one block more (vLLM's
+    SlidingWindowSpec).
     """
     block = np.array([engine.block for engine in engines.ENGINES.values()], float)[settings.engine]
     slots = np.ceil(length / block) * block
@@ -178,7 +192,9 @@ def sequence_need(facts, settings, length):
 
 
 def pool_tokens(pool, facts, settings):
-    """How many tokens an engine counts in a pool of that many bytes: whole blocks, shared by its layer groups."""
+    """How many tokens an engine counts in a pool of that many bytes: whole blocks, shared by its layer
+    groups.
+    """
     block = np.array([engine.block for engine in engines.ENGINES.values()], float)[settings.engine]
     groups = np.where(_grouped(facts, settings), facts.full_groups + facts.sliding_groups, 1)
     block_bytes = per_token(facts, settings) / groups * block

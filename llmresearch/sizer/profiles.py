@@ -40,9 +40,13 @@ def vllm_profiles():
 
 
 def profiles(rows):
-    """The Profiles of a table with the columns of sizer/data/profiles.csv; rows that cannot be asked are left out."""
+    """The Profiles of a table with the columns of sizer/data/profiles.csv; rows that cannot be asked are left
+    out.
+    """
     rows = rows.reset_index(drop=True)
-    asked = inputs.ask({name: rows.get(name, default) for name, default in inputs.DEFAULTS.items()}, len(rows))
+    asked = inputs.ask(
+        {name: rows.get(name, default) for name, default in inputs.DEFAULTS.items()}, len(rows)
+    )
     answerable = np.equal(asked.reasons, None)
     if not answerable.all():
         return profiles(rows[answerable])

@@ -6,10 +6,12 @@ from .formats import GIB
 
 PARTS = ("weights", "activation", "non_torch", "cuda_graphs", "kv_pool")
 _COLOURS = {
-    "weights": "#4477aa", "activation": "#ee6677", "non_torch": "#bbbbbb", "cuda_graphs": "#ccbb44", "kv_pool": "#228833",
+    "weights": "#4477aa", "activation": "#ee6677", "non_torch": "#bbbbbb", "cuda_graphs": "#ccbb44",
+    "kv_pool": "#228833",
 }  # fmt: skip
 _WORDS = {
-    "weights": "weights", "activation": "activation peak", "non_torch": "non-torch", "cuda_graphs": "CUDA graphs",
+    "weights": "weights", "activation": "activation peak", "non_torch": "non-torch",
+    "cuda_graphs": "CUDA graphs",
     "kv_pool": "KV cache", "kv_per_token": "KV a token (KiB)", "kv_pool_tokens": "KV cache, tokens",
     "required": "required", "budget": "budget",
 }  # fmt: skip
@@ -47,7 +49,11 @@ def text(estimate):
         span = f"{low:,.0f} to {high:,.0f}" if name == "kv_pool_tokens" else f"{low:.2f} to {high:.2f}"
         lines.append(f"{_WORDS[name]:<18}{number}  {span:<24} {label:<13}{bar}".rstrip())
     lines += ["", "GiB (2^30 bytes) unless said; 90 % intervals."]
-    for title, sentences in (("assumed", estimate.assumed), ("wider", estimate.wider), ("change", estimate.advice)):
+    for title, sentences in (
+        ("assumed", estimate.assumed),
+        ("wider", estimate.wider),
+        ("change", estimate.advice),
+    ):
         lines += [f"{title}: {sentence}" for sentence in sentences]
     return "\n".join(lines)
 
@@ -65,7 +71,9 @@ def html(estimate):
         f"<td>{low:,.2f} to {high:,.2f}</td><td>{escape(label)}</td></tr>"
         for name, value, low, high, label in rows(estimate)
     )
-    said = "".join(f"<li>{escape(line)}</li>" for line in (*estimate.assumed, *estimate.wider, *estimate.advice))
+    said = "".join(
+        f"<li>{escape(line)}</li>" for line in (*estimate.assumed, *estimate.wider, *estimate.advice)
+    )
     return (
         f"<div><p>{escape(verdict(estimate))}</p>"
         f'<div style="display:flex;height:18px;width:100%;max-width:640px;border:1px solid #888">{bars}</div>'

@@ -28,7 +28,9 @@ def _p_fit(asked, lengths, batches):
     facts = memory.Facts(*(np.repeat(field, count) for field in asked.facts))
     settings = memory.Settings(*(np.repeat(field, count) for field in asked.settings))
     lengths, batches = lengths.astype(float), batches.astype(float)
-    settings = settings._replace(length=lengths, context=lengths, batch=batches, seqs=np.maximum(settings.seqs, batches))
+    settings = settings._replace(
+        length=lengths, context=lengths, batch=batches, seqs=np.maximum(settings.seqs, batches)
+    )
     many = asked._replace(
         facts=facts, settings=settings, gpu_code=np.repeat(asked.gpu_code, count),
         version_given=np.repeat(asked.version_given, count), seqs_given=np.repeat(asked.seqs_given, count),
@@ -52,7 +54,8 @@ def _largest(asked, top, of_length, other):
 
 
 def max_context(model, **question):
-    """The longest context in tokens, at most the model's own, at which `batch` sequences are as likely to fit as not.
+    """The longest context in tokens, at most the model's own, at which `batch` sequences are as likely to fit
+    as not.
 
     The arguments are those of `estimate`. 0 where not even one token fits.
     """
@@ -65,8 +68,8 @@ def max_context(model, **question):
 def max_concurrency(model, context=None, **question):
     """How many sequences of `context` tokens (`max_model_len` unless given) fit at once; 0 where none does.
 
-    For an engine with a pool, what the pool holds (its own "maximum concurrency"), at most `max_num_seqs` where that was
-    given; for the others, the largest batch that fits.
+    For an engine with a pool, what the pool holds (its own "maximum concurrency"), at most `max_num_seqs`
+    where that was given; for the others, the largest batch that fits.
     """
     asked = _asked({"model": model, "context": context} | question)
     facts, settings = asked.facts, asked.settings
@@ -80,7 +83,9 @@ def max_concurrency(model, context=None, **question):
 
 
 def smallest_tp(model, **question):
-    """The smallest number of GPUs (a power of two up to 64 that divides the heads) on which the load fits, or None."""
+    """The smallest number of GPUs (a power of two up to 64 that divides the heads) on which the load fits, or
+    None.
+    """
     for tp in (1, 2, 4, 8, 16, 32, 64):
         try:
             asked = _asked({"model": model} | question | {"tp": tp})
@@ -128,7 +133,8 @@ _QUANTISATION = {"fp8": "fp8", "bnb-nf4": "bitsandbytes", "mxfp4": "mxfp4"}
 
 
 def serve_command(model, **question):
-    """The `vllm serve` command line for the question, batch sizes spelled out so that the answer holds for the server.
+    """The `vllm serve` command line for the question, batch sizes spelled out so that the answer holds for
+    the server.
 
     Raises SizerError where the engine is another, or where the GPU is too small.
     """
@@ -154,11 +160,15 @@ def serve_command(model, **question):
 
 
 def too_small(asked, answer, p):
-    """The sentence on a GPU that does not hold the load: for the weights, the context alone, or all together."""
+    """The sentence on a GPU that does not hold the load: for the weights, the context alone, or all
+    together.
+    """
     gib = 2**30
     gpu, spec = asked.gpus[asked.gpu_code[0]], asked.specs[asked.model_code[0]]
     weights, required, budget = (float(answer[name][0][0]) for name in ("weights", "required", "budget"))
-    need = float(asked.settings.batch[0] * memory.sequence_need(asked.facts, asked.settings, asked.settings.context)[0])
+    need = float(
+        asked.settings.batch[0] * memory.sequence_need(asked.facts, asked.settings, asked.settings.context)[0]
+    )
     what = f"gpu: {gpu.name} allows {budget / gib:.2f} GiB"
     if need > budget:
         return (
@@ -171,7 +181,9 @@ def too_small(asked, answer, p):
 
 
 def fits_with(asked, **changes):
-    """P(fit) of the same question with settings changed: `seqs`, `tokens`, `length`, `fraction`, `batch`, `eager`."""
+    """P(fit) of the same question with settings changed: `seqs`, `tokens`, `length`, `fraction`, `batch`,
+    `eager`.
+    """
     settings = asked.settings._replace(**{name: np.array([float(value)]) for name, value in changes.items()})
     if "eager" in changes:
         settings = settings._replace(eager=np.array([bool(changes["eager"])]))

@@ -151,16 +151,20 @@ def _gpu(name, row):
 
 def plain(text):
     """A name without what people write differently: case, separators, organisation."""
-    return re.sub(r"[^a-z0-9.]+", "-", str(text).strip().lower().rsplit("/", 1)[-1]).strip("-").replace(".", "-")
+    return (
+        re.sub(r"[^a-z0-9.]+", "-", str(text).strip().lower().rsplit("/", 1)[-1]).strip("-").replace(".", "-")
+    )
 
 
-# What a published name adds to its model's: how it was tuned, packed or quantised, none of which changes its shape.
-_SUFFIX = re.compile(
-    r"-(instruct|chat|it|hf|base|bf16|fp16|fp8|int8|int4|dynamic|awq|gptq|gguf|quantized|quantised|w8a8|w4a16|w8a16"
-    r"|nvfp4|fp4|mxfp4|bnb|4bit|8bit|4-bit|8-bit|g128|marlin|unsloth|thinking|preview|fine-tune|finetune|lora|pt"
-    r"|q[0-9]-[0-9a-z]+(-[msl])?|(ud-)?iq[0-9]-[a-z]+|sq|tp[0-9]+|dev|block|nf4|f16|2501|2407|2409|2410|2507|2503|2506"
-    r"|0905|0528)$"
+# What a published name adds to its model's: how it was tuned, packed or quantised, none of which changes its
+# shape.
+_TUNED = "instruct chat it hf base pt thinking preview unsloth lora fine-tune finetune dev"
+_PACKED = (
+    "bf16 fp16 fp8 f16 int8 int4 dynamic awq gptq gguf quantized quantised w8a8 w4a16 w8a16 nvfp4 fp4 mxfp4 nf4"
+    " bnb 4bit 8bit 4-bit 8-bit g128 marlin block sq q[0-9]-[0-9a-z]+(-[msl])? (ud-)?iq[0-9]-[a-z]+ tp[0-9]+"
 )
+_DATED = "2407 2409 2410 2501 2503 2506 2507 0528 0905"
+_SUFFIX = re.compile("-(" + "|".join(f"{_TUNED} {_PACKED} {_DATED}".split()) + ")$")
 
 
 @functools.cache
@@ -192,14 +196,19 @@ def _stripped(key):
 
 
 def find_model(name):
-    """The ModelSpec that `name` means: a registry name, a Hugging Face id, or either with what was done to it.
+    """The ModelSpec that `name` means: a registry name, a Hugging Face id, or either with what was done to
+    it.
 
     Raises SizerError with the nearest names where nothing means it.
     """
     key = plain(re.sub(r"\s*\(.*?\)|\s+\+\s+lora", "", str(name).strip(), flags=re.IGNORECASE))
     names = _model_names()
     for attempt in (key, *_stripped(key)):
-        if found := names.get(attempt) or names.get(attempt.removeprefix("meta-")) or _run_together().get(_run(attempt)):
+        if (
+            found := names.get(attempt)
+            or names.get(attempt.removeprefix("meta-"))
+            or _run_together().get(_run(attempt))
+        ):
             return found
     near = difflib.get_close_matches(key, names, n=3, cutoff=0.4) or sorted(names)[:3]
     offered = ", ".join(dict.fromkeys(names[n].name for n in near))
@@ -215,19 +224,23 @@ def _gpu_names():
 
 
 def _gpu_key(text):
-    words = re.sub(r"\(.*?\)|nvidia|geforce|amd|instinct|tesla|radeon|laptop|sxm\d?|hbm\de?|\?", " ", str(text).lower())
+    words = re.sub(
+        r"\(.*?\)|nvidia|geforce|amd|instinct|tesla|radeon|laptop|sxm\d?|hbm\de?|\?", " ", str(text).lower()
+    )
     return re.sub(r"[^a-z0-9]+", "", re.sub(r"gib\b", "gb", words))
 
 
 def find_gpu(name, memory_gib=None):
     """The GpuSpec that `name` means, with `memory_gib` reported where it is given.
 
-    A name outside the registry is answered where a memory size is given or stands in it ("24GB-class"): a nominal size,
-    of which drivers report 97 to 99 %. Raises SizerError otherwise.
+    A name outside the registry is answered where a memory size is given or stands in it ("24GB-class"): a
+    nominal size, of which drivers report 97 to 99 %. Raises SizerError otherwise.
     """
     memory = float("nan") if memory_gib is None else float(memory_gib)
     if memory <= 0:
-        raise SizerError(f"gpu_memory_gib: {memory:g} GiB is not a memory size; give what nvidia-smi reports, in GiB.")
+        raise SizerError(
+            f"gpu_memory_gib: {memory:g} GiB is not a memory size; give what nvidia-smi reports, in GiB."
+        )
     key = _gpu_key(name)
     names = _gpu_names()
     found = names.get(key) or names.get(re.sub(r"\d+gb(class)?$", "", key))
@@ -247,6 +260,12 @@ def _by_size(name, memory):
     if size:
         gib = float(size[1]) * (1 if size[2] == "gib" else _REPORTED_OF_NOMINAL)
         return GpuSpec(name=str(name), memory_gib=gib, nominal=True, link="unknown", vendor="unknown")
-    near = difflib.get_close_matches(_gpu_key(name), _gpu_names(), n=3, cutoff=0.3) or ["h100", "h200", "rtx4090"]
+    near = difflib.get_close_matches(_gpu_key(name), _gpu_names(), n=3, cutoff=0.3) or [
+        "h100",
+        "h200",
+        "rtx4090",
+    ]
     offered = ", ".join(dict.fromkeys(_gpu_names()[n].name for n in near))
-    raise SizerError(f"gpu: {str(name)!r} is not known; the nearest are {offered}. Give one, or gpu_memory_gib.")
+    raise SizerError(
+        f"gpu: {str(name)!r} is not known; the nearest are {offered}. Give one, or gpu_memory_gib."
+    )

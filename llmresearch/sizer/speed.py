@@ -1,4 +1,6 @@
-"""Time to first token, time per token and throughput by the roofline, labelled estimated; calibrated where measured."""
+"""Time to first token, time per token and throughput by the roofline, labelled estimated; calibrated where
+measured.
+"""
 
 from dataclasses import dataclass
 
@@ -11,16 +13,18 @@ from .tensors import active
 # Shares of the peaks that engines reach (low, middle, high). A copy on an H200 reaches 4.27 of 4.8 TB/s.
 BANDWIDTH_SHARE = (0.6, 0.8, 0.9)
 COMPUTE_SHARE = (0.3, 0.5, 0.7)
-# Seconds that a step costs beside its bytes. Without CUDA graphs, a layer: GPT-2 (12 layers) takes 3.65 ms a step with an
-# eager cache on an H200, Llama-3.2-1B (16) 5.2 ms in vLLM 0.25.1. With them, a step: GPT-2 0.82 ms in a captured graph
-# and 1.16 ms in vLLM, Llama-3.2-1B 512 + 64 tokens in 88 ms.
+# Seconds that a step costs beside its bytes. Without CUDA graphs, a layer: GPT-2 (12 layers) takes 3.65 ms a
+# step with an eager cache on an H200, Llama-3.2-1B (16) 5.2 ms in vLLM 0.25.1. With them, a step: GPT-2 0.82
+# ms in a captured graph and 1.16 ms in vLLM, Llama-3.2-1B 512 + 64 tokens in 88 ms.
 EAGER_LAYER_SECONDS = 3.0e-4
 GRAPH_STEP_SECONDS = (4.0e-4, 7.0e-4, 1.1e-3)
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Seconds to the first token, seconds a token of one sequence, and tokens a second of the batch: (low, value, high)."""
+    """Seconds to the first token, seconds a token of one sequence, and tokens a second of the batch: (low,
+    value, high).
+    """
 
     ttft_seconds: tuple
     tpot_seconds: tuple
@@ -32,9 +36,9 @@ class Speed:
 def roofline(model, prompt_tokens=512, **question):
     """The Speed of `batch` sequences with `prompt_tokens` each; the other arguments are those of `estimate`.
 
-    A decode step reads the active weights at their real bits, for a mixture as many experts as the batch reaches, and the
-    cache of every sequence; prefill computes 2 operations a weight and token, and the scores. Raises SizerError where the
-    GPU's bandwidth is not known.
+    A decode step reads the active weights at their real bits, for a mixture as many experts as the batch
+    reaches, and the cache of every sequence; prefill computes 2 operations a weight and token, and the
+    scores. Raises SizerError where the GPU's bandwidth is not known.
     """
     asked = inputs.ask(inputs.DEFAULTS | {"model": model} | question, 1)
     if asked.reasons[0] is not None:
@@ -65,7 +69,8 @@ def _shares(seconds, shares):
 def weights_read(asked):
     """Bytes of weights that one decode step of the batch reads on one GPU.
 
-    Of E experts a batch of B tokens that each choose k reaches E (1 - (1 - k/E)^B), if they choose independently.
+    Of E experts a batch of B tokens that each choose k reaches E (1 - (1 - k/E)^B), if they choose
+    independently.
     """
     spec, facts = asked.specs[0], asked.facts
     held = float(facts.weights[0])

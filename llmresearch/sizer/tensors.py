@@ -6,8 +6,8 @@ from .formats import SizerError
 
 
 class Tensor(NamedTuple):
-    """`copies` equal matrices of `rows` x `cols`. `kind`: linear (quantised), expert, table (embedding, head),
-    plain (norms, routers, biases), vision, or runtime (built by the engine, not in the checkpoint)."""
+    """`copies` equal matrices of `rows` x `cols`. `kind`: linear (quantised), expert, table (embedding,
+    head), plain (norms, routers, biases), vision, or runtime (built by the engine, not in the checkpoint)."""
 
     name: str
     rows: int
@@ -17,7 +17,9 @@ class Tensor(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What an architecture has beside its matrices. `bias`: which of qkv, o, mlp, head, router, expert have one."""
+    """What an architecture has beside its matrices. `bias`: which of qkv, o, mlp, head, router, expert have
+    one.
+    """
 
     mlp: str = "gated"
     bias: frozenset = frozenset()
@@ -36,7 +38,8 @@ def _layout(bias="", **values):
 
 
 _PLAIN = "qkv o mlp"
-# Read from each architecture's modelling code in transformers; the count identity of the registry proves every row.
+# Read from each architecture's modelling code in transformers; the count identity of the registry proves
+# every row.
 LAYOUTS = {
     "llama": _layout(),
     "qwen": _layout("qkv"),
@@ -104,7 +107,11 @@ def active(spec):
     if not spec.experts:
         return count(spec)
     expert = 3 * spec.hidden * spec.moe_intermediate + _expert_bias(spec)
-    return count(spec) - spec.vision_params - expert * spec.moe_layers() * (spec.experts - spec.experts_per_token)
+    return (
+        count(spec)
+        - spec.vision_params
+        - expert * spec.moe_layers() * (spec.experts - spec.experts_per_token)
+    )
 
 
 def _expert_bias(spec):
@@ -120,8 +127,8 @@ def check_split(spec, tp):
         )
     if not spec.kv_lora and spec.kv_heads % tp and tp % spec.kv_heads:
         raise SizerError(
-            f"tp: {spec.name} has {spec.kv_heads} KV heads, which {tp} GPUs can neither share nor copy evenly;"
-            f" tp can be {_divisors(spec)}."
+            f"tp: {spec.name} has {spec.kv_heads} KV heads, which {tp} GPUs can neither share nor"
+            f" copy evenly; tp can be {_divisors(spec)}."
         )
 
 
@@ -134,8 +141,8 @@ def _divisors(spec):
 def inventory(spec, stage, tp=1, ep=None, pad=1):
     """The tensors that one of `tp` GPUs holds of a stage, as a list of Tensor.
 
-    Merged as an engine merges them (qkv in one, gate and up in one). Experts lie on `ep` GPUs (the same `tp` unless
-    said); the vocabulary is rounded up to a multiple of `pad`.
+    Merged as an engine merges them (qkv in one, gate and up in one). Experts lie on `ep` GPUs (the same `tp`
+    unless said); the vocabulary is rounded up to a multiple of `pad`.
     """
     layout = LAYOUTS[spec.arch]
     layers = stage.stop - stage.start
@@ -193,7 +200,9 @@ def _attention(spec, layout, layers, tp):
         tensors.append(Tensor("qkv bias", rows, 1, layers, "plain"))
     if "o" in layout.bias:
         tensors.append(Tensor("o bias", spec.hidden, 1, layers, "plain"))
-    norm = {"": 0, "head": 2 * width, "all": (heads + kv) * width, "all heads": (heads + kv) * width}[layout.qk_norm]
+    norm = {"": 0, "head": 2 * width, "all": (heads + kv) * width, "all heads": (heads + kv) * width}[
+        layout.qk_norm
+    ]
     tensors.append(Tensor("qk norm", norm, 1, layers, "plain"))
     if layout.sinks:
         tensors.append(Tensor("sinks", heads, 1, layers, "plain"))
@@ -221,7 +230,9 @@ def _mla(spec, layers, tp):
 
 
 def _delta_net(spec, layers, tp):
-    """Gated DeltaNet: one projection for q, k, v and the gate, one for beta and alpha, a short convolution."""
+    """Gated DeltaNet: one projection for q, k, v and the gate, one for beta and alpha, a short
+    convolution.
+    """
     keys = spec.linear_key_heads * spec.linear_head_dim // tp
     values = spec.linear_value_heads * spec.linear_head_dim // tp
     heads = spec.linear_value_heads // tp
@@ -276,8 +287,8 @@ def _norms(spec, layout, layers, last):
 def _rope(spec, layout):
     """The table of cosines and sines that an engine computes for every position it could be asked for.
 
-    A linear extension by 8 has eight times the rows (Gemma 3's global layers, beside its local ones); multimodal
-    positions four times (Qwen2.5-VL). Llama 4 Scout's ten million positions take 2.5 GiB.
+    A linear extension by 8 has eight times the rows (Gemma 3's global layers, beside its local ones);
+    multimodal positions four times (Qwen2.5-VL). Llama 4 Scout's ten million positions take 2.5 GiB.
     """
     width = spec.rope_dim if spec.kv_lora else int(spec.head_dim * layout.rotary)
     rows = spec.rope_rows or spec.max_positions * layout.rope_caches

@@ -1,4 +1,6 @@
-"""How good the sizer is: predicted against measured, families left out, coverage of the intervals, thresholds."""
+"""How good the sizer is: predicted against measured, families left out, coverage of the intervals,
+thresholds.
+"""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,8 @@ from .coefficients import coefficients
 from .estimating import estimate
 from .formats import GIB, weight_format
 
-# What must hold, as (what, at most or at least, unit): the thresholds of the project, CI fails on any of them.
+# What must hold, as (what, at most or at least, unit): the thresholds of the project, CI fails on any of
+# them.
 THRESHOLDS = {
     "kv_pool_mape": 2.0, "non_kv_mape_text": 1.5, "1-2 B": 2.0, "7-8 B": 1.0, "13-70 B": 2.0, "MoE": 3.0,
     "coverage_low": 85.0, "coverage_high": 95.0, "no_fit_probability": 0.5,
@@ -26,15 +29,19 @@ def size_class(params, moe):
 
 
 def table(data=None):
-    """One row a profile: measured and predicted GiB, both ways (fit on all, and with the row's family left out)."""
+    """One row a profile: measured and predicted GiB, both ways (fit on all, and with the row's family left
+    out).
+    """
     data = data or profiles.vllm_profiles()
     c = coefficients()
     full, out = fit.predicted(data, c), fit.left_out(data)
     columns = {
         "row_id": data.rows.row_id, "model": data.rows.model, "family": data.family,
         "size_class": [size_class(spec.params, spec.experts) for spec in _specs(data)],
-        "multimodal": data.asked.facts.multimodal > 0, "settled": fit.settled(data), "version": data.asked.settings.version,
-        "tp": data.rows.tp, "weight_format": data.rows.weight_format, "fits": data.rows.fits, "evidence": data.rows.evidence,
+        "multimodal": data.asked.facts.multimodal > 0, "settled": fit.settled(data),
+        "version": data.asked.settings.version,
+        "tp": data.rows.tp, "weight_format": data.rows.weight_format, "fits": data.rows.fits,
+        "evidence": data.rows.evidence,
         "gpu_given": data.rows.gpu_memory_gib.notna() & data.rows.gpu_memory_utilization.notna(),
         "p_fit": answers.answer(data.asked, c)[1], "pp": data.rows.pp,
     }  # fmt: skip
@@ -76,7 +83,9 @@ def error_percent(rows, name, how="left_out"):
 
 
 def judged(rows):
-    """The rows that the thresholds are about: their log says version, batch size, GPU memory and share, and they fit."""
+    """The rows that the thresholds are about: their log says version, batch size, GPU memory and share, and
+    they fit.
+    """
     return rows[rows.settled & rows.gpu_given & (rows.fits == "yes") & (rows.evidence == "A")]
 
 
@@ -94,16 +103,31 @@ def figures(rows=None):
     text = good[~good.multimodal]
     found = [
         ("KV pool, mean absolute error (%)", error_percent(good, "kv_pool"), "kv_pool_mape"),
-        ("weights + activation + non-torch, text, family left out (%)", error_percent(text, "non_kv"), "non_kv_mape_text"),
+        (
+            "weights + activation + non-torch, text, family left out (%)",
+            error_percent(text, "non_kv"),
+            "non_kv_mape_text",
+        ),
     ]
-    found += [(f"{name} (%)", error_percent(text[text.size_class == name], "non_kv"), name) for name in ("1-2 B", "7-8 B", "13-70 B", "MoE")]
+    found += [
+        (f"{name} (%)", error_percent(text[text.size_class == name], "non_kv"), name)
+        for name in ("1-2 B", "7-8 B", "13-70 B", "MoE")
+    ]
     lines = [_line(what, errors.dropna(), THRESHOLDS[key]) for what, errors, key in found]
     for name in (*conformal.COMPONENTS, "kv_pool"):
         seen, share = good[f"{name}_measured"].notna().sum(), coverage(good, name)
         held = THRESHOLDS["coverage_low"] <= share <= THRESHOLDS["coverage_high"]
         lines.append((f"coverage of the 90 % interval, {name} (%)", share, "85 to 95", seen, held))
     lost = rows[rows.fits == "no"]
-    lines.append(("largest P(fit) of a row that did not fit", lost.p_fit.max(), "< 0.5", len(lost), lost.p_fit.max() < 0.5))
+    lines.append(
+        (
+            "largest P(fit) of a row that did not fit",
+            lost.p_fit.max(),
+            "< 0.5",
+            len(lost),
+            lost.p_fit.max() < 0.5,
+        )
+    )
     return pd.DataFrame(lines, columns=["what", "achieved", "threshold", "n", "passed"])
 
 
@@ -119,7 +143,9 @@ def check(found):
     """Nothing; raises ThresholdError naming every threshold that was crossed, so that CI stops."""
     lost = found[~found.passed]
     if len(lost):
-        named = "; ".join(f"{row.what}: {row.achieved:.3g}, must be {row.threshold}" for row in lost.itertuples())
+        named = "; ".join(
+            f"{row.what}: {row.achieved:.3g}, must be {row.threshold}" for row in lost.itertuples()
+        )
         raise ThresholdError(f"sizer: {named}. Refit (python -m llmresearch.sizer.fit) or find what moved.")
 
 
@@ -132,11 +158,14 @@ def by(rows, column, name="non_kv"):
 
 
 def predicted_against_measured(rows):
-    """Long rows (row_id, component, measured, predicted, low, high) in GiB of the judged rows, for a figure."""
+    """Long rows (row_id, component, measured, predicted, low, high) in GiB of the judged rows, for a
+    figure.
+    """
     seen = judged(rows)
     parts = [
         pd.DataFrame({
-            "row_id": seen.row_id, "model": seen.model, "component": name, "measured": seen[f"{name}_measured"],
+            "row_id": seen.row_id, "model": seen.model, "component": name,
+            "measured": seen[f"{name}_measured"],
             "predicted": seen[f"{name}_left_out"], "low": seen[f"{name}_low"], "high": seen[f"{name}_high"],
         })
         for name in ("weights", "activation", "non_torch", "cuda_graphs", "kv_pool")
@@ -146,27 +175,32 @@ def predicted_against_measured(rows):
 
 
 def per_token():
-    """KV bytes a token and GPU, measured and derived, of every profile with both; `exact` where physics should be.
+    """KV bytes a token and GPU, measured and derived, of every profile with both; `exact` where physics
+    should be.
 
-    Not exact: pools of several pipeline stages (the tightest counts), whose logs mix two GPUs, and llama.cpp's windows,
-    which are not proportional to the context.
+    Not exact: pools of several pipeline stages (the tightest counts), whose logs mix two GPUs, and
+    llama.cpp's windows, which are not proportional to the context.
     """
     rows = profiles.read_table()
     rows = rows[rows.kv_bytes_per_token.notna()].reset_index(drop=True)
     answered = estimate(rows)
     windows = rows.engine.eq("llama.cpp") & rows.model.str.startswith("gpt-oss")
     return pd.DataFrame({
-        "row_id": rows.row_id, "model": rows.model, "engine": rows.engine, "measured": rows.kv_bytes_per_token,
-        "derived": answered.kv_per_token, "error_percent": 100 * (answered.kv_per_token / rows.kv_bytes_per_token - 1),
+        "row_id": rows.row_id, "model": rows.model, "engine": rows.engine,
+        "measured": rows.kv_bytes_per_token,
+        "derived": answered.kv_per_token,
+        "error_percent": 100 * (answered.kv_per_token / rows.kv_bytes_per_token - 1),
         "exact": rows.pp.eq(1) & ~windows,
     }).dropna(subset=["derived"])  # fmt: skip
 
 
 def against_legacy():
-    """Mean absolute percentage errors of this sizer (family left out), and of the two old formulas, on the same rows.
+    """Mean absolute percentage errors of this sizer (family left out), and of the two old formulas, on the
+    same rows.
 
-    The old formulas are asked for weights + activation + overhead of one sequence of 1,024 tokens, and judged against
-    weights + activation + non-torch and the same sequence's cache; GB and GiB are converted, not mixed.
+    The old formulas are asked for weights + activation + overhead of one sequence of 1,024 tokens, and judged
+    against weights + activation + non-torch and the same sequence's cache; GB and GiB are converted, not
+    mixed.
     """
     rows = judged(table())
     rows = rows[rows.non_kv_measured.notna() & (rows.pp == 1)]
@@ -177,14 +211,20 @@ def against_legacy():
         form, gpus = row.weight_format, int(row.tp)
         eight = legacy.legacy_8pct(row.model, weight_format=form) * 1e9 / GIB / gpus
         plan = legacy.legacy_plan(row.model, gpus=gpus, weight_format=form) * 1e9 / GIB
-        for name, guess in (("this sizer", row.non_kv_left_out + cache), ("legacy-8pct", eight), ("legacy-plan", plan)):
+        for name, guess in (
+            ("this sizer", row.non_kv_left_out + cache),
+            ("legacy-8pct", eight),
+            ("legacy-plan", plan),
+        ):
             methods[name].append(100 * abs(guess / truth - 1))
     found = [(name, len(errors), np.mean(errors), np.max(errors)) for name, errors in methods.items()]
     return pd.DataFrame(found, columns=["method", "n", "mape", "largest"])
 
 
 def plan_values():
-    """The plan's expected GB, what a single sequence requires by this sizer (GB), and how the number reads today."""
+    """The plan's expected GB, what a single sequence requires by this sizer (GB), and how the number reads
+    today.
+    """
     questions = (
         {"model": "llama-3.2-1b", "kv_dtype": "fp8", "max_model_len": 1024},
         {"model": "mistral-7b-v0.2", "max_model_len": 1024},
@@ -193,7 +233,9 @@ def plan_values():
     )
     rows = []
     for (case, expected, why), question in zip(legacy.EXPECTED, questions, strict=True):
-        required = estimate(**({"engine_version": "0.25", "max_num_seqs": 256} | question)).required.value / 1e9
+        required = (
+            estimate(**({"engine_version": "0.25", "max_num_seqs": 256} | question)).required.value / 1e9
+        )
         rows.append((case, expected, required, why))
     return pd.DataFrame(rows, columns=["case", "expected_gb", "required_gb", "reading"])
 
@@ -202,8 +244,10 @@ AXES = {
     "batch": [1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 256, 512],
     "sequence length": [256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072],
     "size class": [
-        "gpt2", "qwen2.5-0.5b", "llama-3.2-1b", "qwen2.5-1.5b", "gemma-2-2b", "llama-3.2-3b", "qwen3-4b", "mistral-7b-v0.2",
-        "llama-3.1-8b", "gemma-2-9b", "qwen3-14b", "gemma-3-27b", "qwen3-32b", "llama-3.1-70b", "llama-3.1-405b",
+        "gpt2", "qwen2.5-0.5b", "llama-3.2-1b", "qwen2.5-1.5b", "gemma-2-2b", "llama-3.2-3b", "qwen3-4b",
+        "mistral-7b-v0.2",
+        "llama-3.1-8b", "gemma-2-9b", "qwen3-14b", "gemma-3-27b", "qwen3-32b", "llama-3.1-70b",
+        "llama-3.1-405b",
     ],
     "GPUs": [1, 2, 4, 8, 16, 32, 64, 128],
     "quantisation": ["bf16", "fp8", "int8", "awq", "gptq"],
@@ -211,7 +255,9 @@ AXES = {
 
 
 def axes():
-    """For every value of the plan's axes: how many profiles were measured there, and whether the sizer answers it."""
+    """For every value of the plan's axes: how many profiles were measured there, and whether the sizer
+    answers it.
+    """
     table_ = profiles.read_table()
     groups = table_.weight_format.map(lambda name: weight_format(name).name)
     lengths = table_.max_model_len.astype(float)

@@ -7,8 +7,9 @@ from .formats import GGUF_BITS, GGUF_MIXTURES, gguf_mixture
 from .tensors import inventory, stages
 
 MIB = 2**20
-# PyTorch's caching allocator (c10/cuda/CUDACachingAllocator.h): a request of 10 MiB or more gets a block of its own,
-# rounded up to 2 MiB, and a rest of 1 MiB or less stays with it; smaller requests share blocks and round to 512 bytes.
+# PyTorch's caching allocator (c10/cuda/CUDACachingAllocator.h): a request of 10 MiB or more gets a block of
+# its own, rounded up to 2 MiB, and a rest of 1 MiB or less stays with it; smaller requests share blocks and
+# round to 512 bytes.
 _OWN_BLOCK = 10 * MIB
 _BLOCK_STEP = 2 * MIB
 _SMALLEST_REST = MIB
@@ -16,7 +17,9 @@ _SMALL_STEP = 512
 
 
 class Held(NamedTuple):
-    """Bytes on one GPU: `weights` in the checkpoint, what the engine builds beside them, and how many are embeddings."""
+    """Bytes on one GPU: `weights` in the checkpoint, what the engine builds beside them, and how many are
+    embeddings.
+    """
 
     total: float
     runtime: float
@@ -73,15 +76,20 @@ def _mxfp4_bytes(tensor, form):
 def gguf(spec, mixture, pp=1):
     """(bytes on the GPU, bytes of the token embedding on the CPU) of a GGUF file with this mixture of types.
 
-    The mixture's rules are llama.cpp's (`llama_tensor_get_type` in llama-quant.cpp), so the same name takes different
-    bits in different models. With tied embeddings the head is a second copy, on the GPU.
+    The mixture's rules are llama.cpp's (`llama_tensor_get_type` in llama-quant.cpp), so the same name takes
+    different bits in different models. With tied embeddings the head is a second copy, on the GPU.
     """
     name = gguf_mixture(mixture)
     on_gpu = on_cpu = 0.0
     for tensor in inventory(spec, stages(spec.layers)[0]):
         if tensor.kind in ("runtime", "vision"):
             continue
-        size = sum(GGUF_BITS[kind] * n for kind, n in _gguf_types(spec, tensor, name)) * tensor.rows * tensor.cols / 8
+        size = (
+            sum(GGUF_BITS[kind] * n for kind, n in _gguf_types(spec, tensor, name))
+            * tensor.rows
+            * tensor.cols
+            / 8
+        )
         if tensor.name == "embed":
             on_cpu += size
         else:
@@ -97,13 +105,19 @@ def _head_type(name):
 
 
 def _gguf_types(spec, tensor, name):
-    """[(type, how many of the copies have it)] of one kind of tensor. V and K are part of `qkv` here: V's share counts."""
+    """[(type, how many of the copies have it)] of one kind of tensor. V and K are part of `qkv` here: V's
+    share counts.
+    """
     base = GGUF_MIXTURES[name]
     if tensor.kind == "plain":
         return [("F32", tensor.copies)]
     if tensor.name == "head":
         return [(_head_type(name), tensor.copies)]
-    if GGUF_BITS[base] >= 8 or tensor.kind == "table" or name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "MXFP4"):
+    if (
+        GGUF_BITS[base] >= 8
+        or tensor.kind == "table"
+        or name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "MXFP4")
+    ):
         return [(base, tensor.copies)]
     if tensor.name == "qkv":
         return _value_types(spec, tensor, name, base)
