@@ -48,7 +48,8 @@ def in_time_order(df):
 def summary(df, by, level=0.95):
     """A frame with one row per group of `by`, seconds per call: n, sessions, median, low, high, p95 and p99 with their
     intervals (nan below 59 and 299 samples), mean, sd, min, max, tokens_per_s (total tokens over total seconds),
-    unit_of_replication and method. Rows that `timed` leaves out do not count.
+    unit_of_replication and method. Rows that `timed` leaves out do not count. Where the data said when to stop, one
+    session's interval uses the higher level that the looks ask for (`interval_level`).
     """
     by = [by] if isinstance(by, str) else list(by)
     used = in_time_order(timed(df, by))
@@ -57,10 +58,18 @@ def summary(df, by, level=0.95):
     for key, part in used.groupby(by, sort=True, dropna=False, observed=True):
         row = dict(zip(by, key if isinstance(key, tuple) else (key,)))
         tokens = part["tokens"].to_numpy(float) if "tokens" in part else None
-        rows.append(row | _describe(part["seconds"].to_numpy(float), sessions[part.index].to_numpy(), tokens, level))
+        labels = sessions[part.index].to_numpy()
+        rows.append(row | _describe(part["seconds"].to_numpy(float), labels, tokens, _level(part, labels, level)))
     out = pd.DataFrame(rows, columns=None if rows else by)
     out.attrs.update(level=level, left_out=used.attrs.get("left out", {}))
     return out
+
+
+def _level(part, sessions, level):
+    """The level to ask of one session's samples; sessions that stopped by themselves are still independent."""
+    if "interval_level" not in part or (sessions != sessions[0]).any():
+        return level
+    return max(level, float(part["interval_level"].max()))
 
 
 def _describe(x, sessions, tokens, level):

@@ -74,3 +74,12 @@ def test_an_autocorrelated_group_is_found_out():
 
 def test_no_rows_make_an_empty_table():
     assert len(summary(calls([]), "backend")) == 0
+
+
+def test_samples_whose_number_the_data_chose_are_held_to_a_higher_level():
+    x = np.random.default_rng(0).permutation(np.arange(1.0, 25))
+    plain = summary(calls(x), "backend").iloc[0]
+    stopped = summary(calls(x, interval_level=1 - 0.05 / 12), "backend").iloc[0]
+    assert (plain["low"], plain["high"]) == (7, 18)
+    assert (stopped["low"], stopped["high"]) == (5, 20)
+    assert "achieved level 0.9985" in stopped["method"]
