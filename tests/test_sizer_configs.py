@@ -4,8 +4,8 @@ import struct
 import pytest
 
 from llmresearch.sizer import estimate, from_config, from_file
-from llmresearch.sizer.configs import safetensors_tensors
 from llmresearch.sizer.formats import SizerError
+from llmresearch.sizer.headers import safetensors_tensors
 from llmresearch.sizer.tensors import count
 
 LLAMA = {
@@ -214,18 +214,22 @@ def test_a_broken_safetensors_file_is_refused(tmp_path):
         safetensors_tensors(path)
 
 
-def gguf(path, pairs):
+def gguf(path, pairs, tensors=None):
     def string(text):
         return struct.pack("<Q", len(text)) + text.encode()
 
-    body = b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs))
+    tensors = tensors or {}
+    body = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs))
     for key, value in pairs.items():
         if isinstance(value, str):
             body += string(key) + struct.pack("<I", 8) + string(value)
         elif isinstance(value, list):
-            body += string(key) + struct.pack("<IIQ", 9, 8, len(value)) + b"".join(string(v) for v in value)
+            strings = b"".join(string(v) for v in value)
+            body += string(key) + struct.pack("<IIQ", 9, 8, len(value)) + strings
         else:
             body += string(key) + struct.pack("<II", 4, value)
+    for name, (shape, kind) in tensors.items():
+        body += string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, 0)
     path.write_bytes(body)
 
 
@@ -256,4 +260,24 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path):
     path = tmp_path / "x.gguf"
     path.write_bytes(b"nothing")
     with pytest.raises(SizerError, match="is not a GGUF file"):
+        from_file(path)
+
+
+def test_a_gguf_files_own_tensor_table_is_its_weights(tmp_path):
+    path = tmp_path / "tiny.gguf"
+    words = {
+        "general.architecture": "llama", "llama.block_count": 1, "llama.embedding_length": 256,
+        "llama.attention.head_count": 4, "llama.feed_forward_length": 512, "llama.context_length": 512,
+        "llama.vocab_size": 1000,
+    }  # fmt: skip
+    # Q8_0 is 34 bytes for 32 values, Q4_K 144 for 256
+    gguf(path, words, {"token_embd.weight": ([256, 1000], 12), "output.weight": ([256, 1000], 8)})
+    found = estimate(path, engine="llama.cpp", gpu="t4", max_model_len=512)
+    assert found.weights.value == 256 * 1000 * 34 / 32
+
+
+def test_a_damaged_gguf_header_is_refused(tmp_path):
+    path = tmp_path / "x.gguf"
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 5))
+    with pytest.raises(SizerError, match="is cut short or damaged"):
         from_file(path)

@@ -2,12 +2,13 @@
 
 import functools
 import json
-import struct
+from dataclasses import replace
 from pathlib import Path
 
 from .formats import SizerError
+from .headers import gguf_header, safetensors_tensors
 from .specs import ModelSpec
-from .tensors import LAYOUTS, count
+from .tensors import count
 
 # What model_type (or the architecture's name in a GGUF file) is laid out like.
 _ARCHS = {
@@ -87,7 +88,10 @@ def _read(path, _modified):
     if path.endswith(".gguf"):
         return from_gguf(gguf_header(path), name=Path(path).stem)
     if path.endswith(".safetensors"):
-        return _with_params(from_file(Path(path).with_name("config.json")), safetensors_parameters(path))
+        return _with_params(
+            from_file(Path(path).with_name("config.json")),
+            sum(n for _, n in safetensors_tensors(path).values()),
+        )
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -98,8 +102,6 @@ def _read(path, _modified):
 
 
 def _with_params(spec, params):
-    from dataclasses import replace
-
     said = f"the safetensors header holds {params:,} values where the config implies {count(spec):,}"
     packed = abs(params / count(spec) - 1) > 3e-5
     return replace(spec, params=params, assumed=(*spec.assumed, *((said,) if packed else ())))
@@ -369,8 +371,6 @@ def _with_vision(spec, config):
     """The spec with the weights of a vision tower that the config describes: L x (4 H^2 + 2 H I) and its
     patches.
     """
-    from dataclasses import replace
-
     vision = config.get("vision_config")
     if not isinstance(vision, dict):
         return replace(spec, params=count(spec))
@@ -386,89 +386,31 @@ def _with_vision(spec, config):
     return replace(spec, params=count(spec))
 
 
-def safetensors_parameters(path):
-    """How many values a safetensors file holds, from its header alone (8 bytes of length, then JSON)."""
-    return sum(size for _, size in safetensors_tensors(path).values())
-
-
-def safetensors_tensors(path):
-    """{tensor name: (dtype, number of values)} of a safetensors file, from its header alone."""
-    with open(path, "rb") as stream:
-        head = stream.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-        if not 0 < length < 2**30:
-            raise SizerError(f"model: {path} has no safetensors header; give a complete .safetensors file.")
-        try:
-            header = json.loads(stream.read(length))
-        except ValueError as error:
-            raise SizerError(
-                f"model: the header of {path} cannot be read ({error}); download it again."
-            ) from error
-    tensors = {}
-    for name, row in header.items():
-        if name != "__metadata__":
-            size = 1
-            for edge in row["shape"]:
-                size *= edge
-            tensors[name] = (row["dtype"], size)
-    return tensors
-
-
-_GGUF_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-
-
-def gguf_header(path):
-    """The metadata of a GGUF file (versions 2 and 3), from its header alone; arrays are given as their
-    length.
-    """
-    with open(path, "rb") as stream:
-        if stream.read(4) != b"GGUF":
-            raise SizerError(f"model: {path} is not a GGUF file; give one, a config.json or a registry name.")
-        stream.read(4)
-        _, pairs = struct.unpack("<QQ", stream.read(16))
-        header = {}
-        for _ in range(pairs):
-            key = _gguf_string(stream)
-            header[key] = _gguf_value(stream, struct.unpack("<I", stream.read(4))[0])
-    return header
-
-
-def _gguf_string(stream):
-    return stream.read(struct.unpack("<Q", stream.read(8))[0]).decode("utf-8", "replace")
-
-
-def _gguf_value(stream, kind):
-    if kind == 8:
-        return _gguf_string(stream)
-    if kind == 9:
-        inner, length = struct.unpack("<IQ", stream.read(12))
-        if inner == 8:
-            for _ in range(length):
-                stream.seek(struct.unpack("<Q", stream.read(8))[0], 1)
-        else:
-            stream.seek(struct.calcsize("<" + _GGUF_SCALARS[inner]) * length, 1)
-        return length
-    form = "<" + _GGUF_SCALARS[kind]
-    return struct.unpack(form, stream.read(struct.calcsize(form)))[0]
-
-
 def from_gguf(header, name="gguf"):
-    """The ModelSpec that a GGUF file's metadata describe."""
-    kind = str(header.get("general.architecture", ""))
+    """The ModelSpec of a GGUF file's metadata, with the bytes that its tensor table really has."""
+    metadata, tensors = header
+    kind = str(metadata.get("general.architecture", ""))
     keys = {
-        "num_hidden_layers": "block_count", "hidden_size": "embedding_length",
+        "num_hidden_layers": "block_count",
+        "hidden_size": "embedding_length",
         "num_attention_heads": "attention.head_count",
-        "num_key_value_heads": "attention.head_count_kv", "intermediate_size": "feed_forward_length",
-        "max_position_embeddings": "context_length", "head_dim": "attention.key_length",
-        "sliding_window": "attention.sliding_window", "num_experts": "expert_count",
-        "num_experts_per_tok": "expert_used_count", "moe_intermediate_size": "expert_feed_forward_length",
-        "vocab_size": "vocab_size", "kv_lora_rank": "attention.kv_lora_rank",
+        "num_key_value_heads": "attention.head_count_kv",
+        "intermediate_size": "feed_forward_length",
+        "max_position_embeddings": "context_length",
+        "head_dim": "attention.key_length",
+        "sliding_window": "attention.sliding_window",
+        "num_experts": "expert_count",
+        "num_experts_per_tok": "expert_used_count",
+        "moe_intermediate_size": "expert_feed_forward_length",
+        "vocab_size": "vocab_size",
+        "kv_lora_rank": "attention.kv_lora_rank",
         "q_lora_rank": "attention.q_lora_rank",
-    }  # fmt: skip
-    config = {to: header[f"{kind}.{key}"] for to, key in keys.items() if f"{kind}.{key}" in header}
-    config.setdefault("vocab_size", header.get("tokenizer.ggml.tokens"))
+    }
+    config = {to: metadata[f"{kind}.{key}"] for to, key in keys.items() if f"{kind}.{key}" in metadata}
+    config.setdefault("vocab_size", metadata.get("tokenizer.ggml.tokens"))
     config["model_type"] = kind.replace("gemma3", "gemma3_text")
-    return from_config(config, header.get("general.name") or name)
-
-
-assert set(_ARCHS.values()) <= set(LAYOUTS)
+    config["tie_word_embeddings"] = bool(tensors) and "output.weight" not in tensors
+    spec = from_config(config, metadata.get("general.name") or name)
+    on_cpu = tensors.get("token_embd.weight", 0.0)
+    on_gpu = sum(tensors.values()) - on_cpu + (on_cpu if spec.tied else 0.0)
+    return replace(spec, file_gpu_bytes=float(on_gpu), file_cpu_bytes=float(on_cpu), quantised_as="F16")

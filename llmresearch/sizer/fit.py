@@ -58,10 +58,8 @@ def _family_weights(family, keep):
 
 
 def _plain(data):
-    """Rows that show the activation law itself: text, no experts, one stage, batch sizes known, version
-    known.
-    """
-    facts, asked = data.asked.facts, data.asked
+    """Rows that show the activation law itself: text, no experts, one stage, version and batch size known."""
+    facts = data.asked.facts
     text = (facts.multimodal == 0) & (facts.moe == 0) & (facts.pp == 1)
     return text & settled(data) & ~np.isnan(data.measured["activation"])
 

@@ -173,7 +173,7 @@ def _float_column(values, name, reasons):
     import pandas as pd
 
     floats = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(float, na_value=np.nan)
-    if getattr(values, "dtype", None) == object or isinstance(values, list):
+    if str(getattr(values, "dtype", None)) == "object" or isinstance(values, list):
         text = np.array([not _is_missing(v) and v is not pd.NA for v in values])
         _because(reasons, text & np.isnan(floats), f"{name}: not a number; give one.")
     return floats
@@ -340,6 +340,8 @@ def _held(spec, form, engine, tp, pp, ep):
     if ggml or form.group == "gguf":
         name = {"fp32": "F32", "fp16": "F16", "bf16": "BF16", "mxfp4": "MXFP4"}.get(form.name, form.name)
         on_gpu, on_cpu = weights.gguf(spec, name)
+        if spec.file_gpu_bytes and form.name == "fp16":
+            on_gpu, on_cpu = spec.file_gpu_bytes, spec.file_cpu_bytes
         if not ggml:
             whole = weights.weights(spec, weight_format("bf16"), 1, 1)
             on_gpu += whole.runtime + (0 if spec.tied else on_cpu)

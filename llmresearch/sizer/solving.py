@@ -1,6 +1,7 @@
 """The inverse questions: what context, how many sequences, how many GPUs, which GPU, which cache type."""
 
 import shlex
+
 import numpy as np
 
 from . import answers, inputs, memory

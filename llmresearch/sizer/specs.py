@@ -56,6 +56,8 @@ class ModelSpec:
     vision_params: int = 0
     vision_peak_gib: float = 0.0
     quantised_as: str = ""
+    file_gpu_bytes: float = 0.0
+    file_cpu_bytes: float = 0.0
     trust_remote_code: bool = False
     leaves_out: str = ""
     aliases: tuple = ()
@@ -160,8 +162,9 @@ def plain(text):
 # shape.
 _TUNED = "instruct chat it hf base pt thinking preview unsloth lora fine-tune finetune dev"
 _PACKED = (
-    "bf16 fp16 fp8 f16 int8 int4 dynamic awq gptq gguf quantized quantised w8a8 w4a16 w8a16 nvfp4 fp4 mxfp4 nf4"
-    " bnb 4bit 8bit 4-bit 8-bit g128 marlin block sq q[0-9]-[0-9a-z]+(-[msl])? (ud-)?iq[0-9]-[a-z]+ tp[0-9]+"
+    "bf16 fp16 fp8 f16 int8 int4 dynamic awq gptq gguf quantized quantised w8a8 w4a16 w8a16 nvfp4 fp4"
+    " mxfp4 nf4 bnb 4bit 8bit 4-bit 8-bit g128 marlin block sq q[0-9]-[0-9a-z]+(-[msl])?"
+    " (ud-)?iq[0-9]-[a-z]+ tp[0-9]+"
 )
 _DATED = "2407 2409 2410 2501 2503 2506 2507 0528 0905"
 _SUFFIX = re.compile("-(" + "|".join(f"{_TUNED} {_PACKED} {_DATED}".split()) + ")$")

@@ -98,8 +98,7 @@ def stages(layers, pp=1):
 def count(spec):
     """How many weights the architecture has: the number to be compared with the published total."""
     whole = stages(spec.layers)[0]
-    total = sum(t.rows * t.cols * t.copies for t in inventory(spec, whole) if t.kind != "runtime")
-    return total
+    return sum(t.rows * t.cols * t.copies for t in inventory(spec, whole) if t.kind != "runtime")
 
 
 def active(spec):
