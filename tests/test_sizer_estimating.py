@@ -225,6 +225,20 @@ def test_a_row_that_cannot_be_answered_says_why_and_leaves_the_others():
     assert found.reason[2].startswith("tp: llama-3.1-8b has 32 attention heads")
 
 
+def test_a_row_with_an_unknown_gpu_is_answered_where_its_memory_does_not_matter():
+    found = estimate(pd.DataFrame({"model": ["llama-3.1-8b"] * 2, "gpu": ["Ascend 910Z", "h100"]}))
+    assert found.weights[0] == found.weights[1]
+    assert found.kv_per_token[0] == 131072
+    assert found[["budget", "kv_pool", "kv_pool_tokens", "p_fit"]].loc[0].isna().all()
+    assert found.reason[0].startswith("gpu: 'Ascend 910Z' is not known")
+
+
+def test_a_given_memory_far_from_the_named_gpus_is_another_gpu():
+    two = {"tp": 2, "engine_version": "0.19"}
+    assert estimate("qwen2.5-7b", gpu_memory_gib=79.2, gpu="h100", **two).non_torch.gib > 2
+    assert estimate("qwen2.5-7b", gpu_memory_gib=23.6, **two).non_torch.gib < 0.5
+
+
 def test_a_frame_takes_configs_as_mappings():
     config = {
         "model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32,

@@ -22,9 +22,7 @@ def answer(asked, c):
         group = conformal.group_of(facts, settings)
         nominal = np.array([gpu.nominal for gpu in asked.gpus])[asked.gpu_code]
         stretch = conformal.stretch(facts, settings, nominal, c)
-        bounds = {
-            name: _bounds(name, parts[name], facts, settings, asked, group, stretch, c) for name in _SPREAD
-        }
+        bounds = {name: _bounds(name, parts, facts, settings, asked, group, stretch, c) for name in _SPREAD}
         out = {
             name: (parts[name], *bounds[name])
             for name in ("weights", "activation", "non_torch", "cuda_graphs")
@@ -33,7 +31,7 @@ def answer(asked, c):
         non_kv = parts["weights"] + parts["activation"] + parts["non_torch"]
         out["kv_per_token"] = (parts["per_token"],) * 3
         down, up = bounds["non_kv"][1] - non_kv, bounds["non_kv"][0] - non_kv
-        out["kv_pool"] = _around(_pool(parts, budget, settings), -down, -up, facts, settings)
+        out["kv_pool"] = _around(_pool(parts, budget, settings), -down, -up, settings)
         out["kv_pool_tokens"] = tuple(_tokens(parts, pool, facts, settings) for pool in out["kv_pool"])
         required = _required(parts, facts, settings)
         out["required"] = required, required + up, required + down
@@ -103,8 +101,10 @@ def _pool(parts, budget, settings, last=False):
     return np.where(POOL[settings.engine], left, parts["need"])
 
 
-def _around(value, down, up, facts, settings):
-    return value, value + np.minimum(down, up), value + np.maximum(down, up)
+def _around(value, down, up, settings):
+    """(value, low, high) of a pool; what an engine without a pool allocates is exact."""
+    spread = np.where(POOL[settings.engine], (down, up), 0.0)
+    return value, value + spread.min(axis=0), value + spread.max(axis=0)
 
 
 def _tokens(parts, pool, facts, settings):
@@ -141,19 +141,14 @@ def _physical(parts, budget, facts, settings, down, up, c):
     return np.where((settings.engine == 0) & (facts.mxfp4 > 0), p, 1.0)
 
 
-def _bounds(name, value, facts, settings, asked, group, stretch, c):
+def _bounds(name, parts, facts, settings, asked, group, stretch, c):
+    """(low, high) of a component; what is certainly absent is 0, and a version not given reaches to the oldest."""
+    value = parts[name]
     low, high = conformal.bounds(name, value, group, stretch, c)
     if name in ("activation", "non_kv"):
-        unknown = (settings.engine == 0) & ~asked.version_given
-        if unknown.any():
-            logits = settings.seqs * facts.vocab * 4.0 * c["activation"]["sampler_before_0_17"]["copies"]
-            older = np.maximum(
-                high,
-                np.where(name == "activation", logits, value - _activation_of(facts, settings, c) + logits),
-            )
-            high = np.where(unknown, older, high)
+        copies = c["activation"]["sampler_before_0_17"]["copies"]
+        older = value - parts["activation"] + settings.seqs * facts.vocab * 4.0 * copies
+        high = np.where((settings.engine == 0) & ~asked.version_given, np.maximum(high, older), high)
+    if name == "cuda_graphs":
+        high = np.where(value > 0, high, 0.0)
     return np.maximum(low, 0.0), high
-
-
-def _activation_of(facts, settings, c):
-    return memory.activation(facts, settings, c)[0]

@@ -148,7 +148,9 @@ def _assumed(given, asked):
     """Sentences on what was not given and what it was taken to be."""
     spec, settings = asked.specs[0], asked.settings
     yield from spec.assumed
-    if spec.quantised_as and asked.forms[0].name == "bf16":
+    if spec.file_gpu_bytes and asked.forms[0].name == "bf16":
+        yield "weights as the tensor table of the file has them"
+    elif spec.quantised_as and asked.forms[0].name == "bf16":
         yield f"the config is quantised: weights as {spec.quantised_as}"
     if not asked.version_given[0] and settings.engine[0] == 0:
         yield "no vLLM version given: 0.25; the high ends reach what versions before 0.17 take"
@@ -169,13 +171,14 @@ def _frame(frame):
     given = {name: frame[name] if name in frame.columns else value for name, value in inputs.DEFAULTS.items()}
     asked = inputs.ask(given, len(frame))
     out, p_fit = answer(asked, coefficients())
-    refused = ~np.equal(asked.reasons, None)
+    said = ~np.equal(asked.reasons, None)
+    refused = said & ~asked.gpu_unknown
     columns = {}
     for name in NAMES:
         for suffix, values in zip(("", "_low", "_high"), out[name], strict=True):
             columns[name + suffix] = np.where(refused, np.nan, values) if refused.any() else values
     columns["p_fit"] = np.where(refused, np.nan, p_fit) if refused.any() else p_fit
-    if refused.any():
+    if said.any():
         columns["reason"] = asked.reasons
     kept = frame.drop(columns=[name for name in columns if name in frame.columns])
     return pd.concat([kept, pd.DataFrame(columns, index=frame.index)], axis=1)

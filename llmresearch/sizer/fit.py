@@ -247,8 +247,10 @@ def intervals(data, found, keep=None):
         rows = keep & (group == index)
         table[name] = {part: _quantiles(found[part], rows, data.family) for part in conformal.COMPONENTS}
     for part in conformal.COMPONENTS:
-        edges = np.array([table[name][part] for name in conformal.GROUPS[:3]])
-        table["no engine log"][part] = [float(2 * edges[:, 0].min()), float(2 * edges[:, 1].max())]
+        # weights are the same physics in every engine; of the rest no log tells, so twice the widest
+        names, times = (conformal.GROUPS[:1], 1) if part == "weights" else (conformal.GROUPS[:3], 2)
+        edges = np.array([table[name][part] for name in names])
+        table["no engine log"][part] = [float(times * edges[:, 0].min()), float(times * edges[:, 1].max())]
     return {"level": 0.9, "scales": PRIORS["scales"], "stretch": PRIORS["stretch"], "scores": table}
 
 

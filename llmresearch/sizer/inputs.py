@@ -26,6 +26,7 @@ NAMES = ("model", "engine", "engine_version", "gpu", "weight_format", "kv_dtype"
 COUNTS = ("tp", "pp", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "batch", "context", "ep")
 USAGES = ("offline", "server")
 _NO_LIMIT = float(2**40)
+_ANOTHER_GPU = 0.1  # a given memory that far from the named GPU's is another GPU's
 _UNKNOWN = (float("nan"),) * len(Facts._fields)
 
 
@@ -46,6 +47,7 @@ class Asked(NamedTuple):
     gpus: list
     gpu_code: np.ndarray
     clipped: np.ndarray
+    gpu_unknown: np.ndarray  # the only reason is the GPU: what does not depend on its memory is answered
 
 
 def ask(values, length):
@@ -68,7 +70,9 @@ def ask(values, length):
     engine_code, found_engines = _resolve(named["engine"], engines.find_engine, reasons)
     form_code, forms = _resolve(named["weight_format"], weight_format, reasons)
     version, version_given = _versions(named["engine_version"], found_engines, engine_code)
-    gpu_code, gpus, total, link, large = _gpus(named["gpu"], values["gpu_memory_gib"], length, reasons)
+    gpu_code, gpus, total, link, large, unknown = _gpus(
+        named["gpu"], values["gpu_memory_gib"], length, reasons
+    )
     tp = np.where(np.isnan(number["tp"]), 1, number["tp"])
     pp = np.where(np.isnan(number["pp"]), 1, number["pp"])
     ep = np.where(np.isnan(number["ep"]), 0, number["ep"])
@@ -87,7 +91,7 @@ def ask(values, length):
     given = ~np.isnan(number["max_num_seqs"])
     return Asked(
         facts, settings, reasons, specs, model_code, forms, form_code, version_given, given, gpus, gpu_code,
-        clipped,
+        clipped, unknown,
     )  # fmt: skip
 
 
@@ -233,12 +237,13 @@ def _gpus(coded, memory, length, reasons):
     codes, names = coded
     gib = _numbers(memory, length, "gpu_memory_gib", reasons)
     _mark(reasons, gib <= 0, "gpu_memory_gib", gib, "give what nvidia-smi reports, in GiB")
-    found = []
+    found, unknown = [], np.zeros(length, bool)
     for code, name in enumerate(names):
         rows = codes == code
         try:
             found.append(find_gpu(name) if rows.any() else GpuSpec(str(name), 1.0))
         except SizerError as error:
+            unknown |= rows & np.isnan(gib) & np.equal(reasons, None)
             _because(reasons, rows & np.isnan(gib), str(error))
             found.append(GpuSpec(str(name), float("nan"), link="unknown", vendor="unknown", nominal=True))
     own = np.array([gpu.memory_gib for gpu in found])[codes]
@@ -246,8 +251,8 @@ def _gpus(coded, memory, length, reasons):
     link = np.array([LINKS.index(gpu.link) for gpu in found])[codes]
     guessed = np.where(total >= 70, LINKS.index("nvlink"), LINKS.index("pcie"))
     ampere = np.array(["a100" in gpu.name.lower() for gpu in found])[codes]
-    link = np.where(link == LINKS.index("unknown"), guessed, link)
-    return codes, found, total * GIB, link, (total >= 70) & ~ampere
+    other = (link == LINKS.index("unknown")) | (np.abs(total / own - 1) > _ANOTHER_GPU)
+    return codes, found, total * GIB, np.where(other, guessed, link), (total >= 70) & ~ampere, unknown
 
 
 def _lengths(number, specs, model_code, reasons):
