@@ -2,8 +2,9 @@
 
     python benchmarks/verify_edits.py outputs/tr121 [--edits 200] [--notebook FILE]
 
-The report is derived once from its raw file; then one digit of the Markdown page at a time, at a seeded random place, is
-changed into another digit, and the pages are compared. Exits 1 where more than one edit in 200 goes unseen.
+The report is derived once from its raw file; then one digit of the Markdown page at a time, at a seeded
+random place, is changed into another digit, and the pages are compared. Exits 1 where more than one edit in
+200 goes unseen.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def edited(text, chance):
     """The text with one digit changed into another."""
     place = chance.choice([i for i, letter in enumerate(text) if letter in "0123456789"])
     digit = chance.choice([d for d in "0123456789" if d != text[place]])
-    return text[:place] + digit + text[place + 1:]
+    return text[:place] + digit + text[place + 1 :]
 
 
 def _found(page, text, folder, derived):
@@ -53,7 +54,10 @@ def main():
         derived = verify.derive(folder, elsewhere, given.notebook)
         untouched = verify.compare(folder, derived)
         found = caught(folder, derived, given.edits)
-    print(f"{folder.name}: untouched report: {len(untouched)} differences; one-digit edits caught: {found} of {given.edits}")
+    print(
+        f"{folder.name}: untouched report: {len(untouched)} differences; "
+        f"one-digit edits caught: {found} of {given.edits}"
+    )
     raise SystemExit(bool(untouched) or found < given.edits * 199 / 200)
 
 

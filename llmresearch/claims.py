@@ -53,22 +53,26 @@ def check_label(label):
 def claim(id, text, estimate, above=None, below=None, label="measured", unit=""):
     """The Claim that `estimate` lies above, below, or (both lines given) between them.
 
-    `estimate` is an Estimate, anything with value, low, high; or a number, which decides a claim only where it is
-    exact arithmetic (label="derived"): a bare measurement has no interval, and decides nothing.
+    `estimate` is an Estimate, anything with value, low, high; or a number, which decides a claim only where
+    it is exact arithmetic (label="derived"): a bare measurement has no interval, and decides nothing.
     """
     check_label(label)
     if above is None and below is None:
         raise ReportError(f"claim {id!r}: no line. Give above=, below= or both, drawn before measuring.")
     found = as_estimate(estimate, label)
-    status = "not measured" if label == "unknown" else verdict(found.value, found.low, found.high, above, below)
-    return Claim(id, text, status, found.value, found.low, found.high, found.n, above, below, label, found.method, unit)
+    status = (
+        "not measured" if label == "unknown" else verdict(found.value, found.low, found.high, above, below)
+    )
+    return Claim(
+        id, text, status, found.value, found.low, found.high, found.n, above, below, label, found.method, unit
+    )
 
 
 def verdict(value, low, high, above=None, below=None):
     """supported where the whole interval is beyond the line, refuted where none of it is, else undecided.
 
-    A nan value is "not measured"; a value without an interval is "undecided". An interval that ends on the line lies
-    on its wrong side: 1.0 is not above 1.
+    A nan value is "not measured"; a value without an interval is "undecided". An interval that ends on the
+    line lies on its wrong side: 1.0 is not above 1.
     """
     if value is None or math.isnan(value):
         return "not measured"
@@ -80,7 +84,9 @@ def verdict(value, low, high, above=None, below=None):
 
 
 def as_estimate(thing, label="measured"):
-    """`thing` as an Estimate: itself, its value, low and high, or a number (an interval of no width if derived)."""
+    """`thing` as an Estimate: itself, its value, low and high, or a number (an interval of no width if
+    derived).
+    """
     if isinstance(thing, Estimate):
         return thing
     if all(hasattr(thing, name) for name in ("value", "low", "high")):
@@ -89,7 +95,9 @@ def as_estimate(thing, label="measured"):
     try:
         value = _float(thing)
     except (TypeError, ValueError) as error:
-        raise ReportError(f"estimate: a {type(thing).__name__} has no value, low and high. Give an Estimate or a number.") from error
+        raise ReportError(
+            f"estimate: a {type(thing).__name__} has no value, low and high. Give an Estimate or a number."
+        ) from error
     edge = value if label == "derived" else math.nan
     return Estimate(value, edge, edge, 1, method="exact arithmetic" if label == "derived" else "no interval")
 

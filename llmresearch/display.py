@@ -1,4 +1,5 @@
-"""Numbers as a reader sees them: as many digits as the interval carries, ms and GiB, one table for Markdown and HTML.
+"""Numbers as a reader sees them: as many digits as the interval carries, ms and GiB, one table for Markdown
+and HTML.
 
 Files keep full precision in seconds and bytes; only what is shown is rounded and scaled, and only here.
 """
@@ -18,7 +19,8 @@ UNITS = {
     "B": ((2**20, "MiB"), (2**30, "GiB")),
     "J": ((1.0, "J"),),
 }
-"""Unit inside: the scales it may be shown in. Seconds are shown in ms below 10 s, bytes in GiB from 0.1 GiB."""
+"""Unit inside: the scales it may be shown in. Seconds are shown in ms below 10 s, bytes in GiB from 0.1 GiB.
+"""
 SECONDS = {"seconds", "median", "mean", "sd", "std", "min", "max", "q25", "q75", "p50", "p90", "p95", "p99"}
 """Columns of statistics: of seconds, where nothing else is said."""
 BADGES = {
@@ -37,7 +39,8 @@ WIDE = 26
 
 
 def digits(value, low=math.nan, high=math.nan):
-    """How many decimals to show: two significant digits of the interval's half-width, or four of the value without one.
+    """How many decimals to show: two significant digits of the interval's half-width, or four of the value
+    without one.
 
     The rule of the Particle Data Group with one digit more, so that rounding never hides an interval.
     """
@@ -62,7 +65,8 @@ def number(value, decimals=None):
 
 
 def exact(value, unit=""):
-    """A number that somebody chose, such as the line of a claim: '1.05', '20 ms'; no more digits than it has."""
+    """A number that somebody chose, such as the line of a claim: '1.05', '20 ms'; no more digits than it has.
+    """
     factor, shown = scale([value], unit)
     return f"{value / factor:,.10g}" + (f" {shown}" if shown else "")
 
@@ -79,7 +83,8 @@ def scale(values, unit):
 
 
 def estimate(value, low=math.nan, high=math.nan, unit=""):
-    """'2.41 ms [2.38, 2.45]': the value, its unit and its interval; without the brackets where there is none."""
+    """'2.41 ms [2.38, 2.45]': the value, its unit and its interval; without the brackets where there is none.
+    """
     if low == high == value and float(f"{value:.4g}") == value:
         return exact(value, unit)
     factor, shown = scale([value], unit)
@@ -99,8 +104,9 @@ def chance(p):
 class Shown:
     """A table ready to be shown: heads, rows of text, which columns are numbers and which cells are badges.
 
-    `units` maps a column to its unit inside (s, B, J, or any text); columns called seconds, bytes or like a statistic
-    of seconds need no entry. `x`, `x_low`, `x_high` (or any column, then `low`, then `high`) become one with an interval.
+    `units` maps a column to its unit inside (s, B, J, or any text); columns called seconds, bytes or like a
+    statistic of seconds need no entry. `x`, `x_low`, `x_high` (or any column, then `low`, then `high`) become
+    one with an interval.
     """
 
     def __init__(self, frame, units=None, longest=LONGEST):
@@ -169,9 +175,15 @@ class Shown:
 
     def html(self):
         """The same table as HTML; words of the closed vocabularies are badges."""
-        head = "".join(f"<th{_side(numeric)}>{_kept(escape(h))}</th>" for h, numeric in zip(self.heads, self.numeric, strict=True))
+        head = "".join(
+            f"<th{_side(numeric)}>{_kept(escape(h))}</th>"
+            for h, numeric in zip(self.heads, self.numeric, strict=True)
+        )
         rows = "\n".join("<tr>" + "".join(self._cells(row)) + "</tr>" for row in self.rows)
-        return f'<div class="lr-scroll"><table class="lr-table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
+        return (
+            f'<div class="lr-scroll"><table class="lr-table">\n<thead><tr>{head}</tr></thead>\n'
+            f"<tbody>\n{rows}\n</tbody></table></div>"
+        )
 
     def _cells(self, row):
         for cell, numeric in zip(row, self.numeric, strict=True):
@@ -219,7 +231,9 @@ def csv(frame):
 
 
 def _intervals(names):
-    """Column → (its low column, its high column): x_low and x_high of x; plain `low` is that of the column before it."""
+    """Column → (its low column, its high column): x_low and x_high of x; plain `low` is that of the column
+    before it.
+    """
     found = {n: (f"{n}_low", f"{n}_high") for n in names if f"{n}_low" in names and f"{n}_high" in names}
     if "low" in names[1:] and "high" in names:
         found[names[names.index("low") - 1]] = ("low", "high")
@@ -232,7 +246,9 @@ def _is_numeric(column):
     if pd.api.types.is_numeric_dtype(column):
         return True
     filled = [cell for cell in column if cell is not None and cell is not pd.NA]
-    return bool(filled) and all(isinstance(c, numbers.Real) and not isinstance(c, (bool, np.bool_)) for c in filled)
+    return bool(filled) and all(
+        isinstance(c, numbers.Real) and not isinstance(c, (bool, np.bool_)) for c in filled
+    )
 
 
 def _text(cell):
@@ -249,7 +265,9 @@ def _text(cell):
 
 def _plain_text(cell):
     if isinstance(cell, (dict, list, tuple, np.ndarray)):
-        return json.dumps(cell.tolist() if isinstance(cell, np.ndarray) else cell, sort_keys=True, default=str)
+        return json.dumps(
+            cell.tolist() if isinstance(cell, np.ndarray) else cell, sort_keys=True, default=str
+        )
     return "" if cell is None or cell is pd.NA or cell != cell else str(cell)
 
 

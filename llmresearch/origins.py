@@ -13,9 +13,11 @@ NOT_KNOWN = "unknown"
 
 
 def behind(raw, frame=None):
-    """A dict of what stood behind a report: the sidecar's facts, the raw file's name and hash, exclusions, time shares.
+    """A dict of what stood behind a report: the sidecar's facts, the raw file's name and hash, exclusions,
+    time shares.
 
-    `raw` is the raw file or None, `frame` the whole data frame as `read` gave it or None. What is absent is left out.
+    `raw` is the raw file or None, `frame` the whole data frame as `read` gave it or None. What is absent is
+    left out.
     """
     found = {"facts": {}}
     if raw is not None and Path(raw).exists():
@@ -41,7 +43,8 @@ def content_hash(path):
 def exclusions(frame):
     """What no estimate is made of: a list of {what, count, of, reason}, in a stable order.
 
-    Cells that were refused, failed or ran out of time, by reason; calls that were first, warm-up or contaminated.
+    Cells that were refused, failed or ran out of time, by reason; calls that were first, warm-up or
+    contaminated.
     """
     keys = [key for key in ("cell_id", "session") if key in frame]
     cells = frame.drop_duplicates(keys) if keys else frame.head(0)
@@ -49,7 +52,9 @@ def exclusions(frame):
     if "status" in cells:
         lost = cells[cells["status"] != "ok"]
         for (status, reason), group in lost.groupby(["status", lost["reason"].fillna("no reason given")]):
-            found.append({"what": f"cells {status}", "count": len(group), "of": len(cells), "reason": str(reason)})
+            found.append(
+                {"what": f"cells {status}", "count": len(group), "of": len(cells), "reason": str(reason)}
+            )
     return found + _calls_left_out(frame)
 
 
@@ -59,11 +64,21 @@ def _calls_left_out(frame):
     calls, found = frame[frame["kind"].notna()], []
     reasons = {"first": "shown as cold start", "warmup": "before steady state"}
     for kind, reason in reasons.items():
-        found.append({"what": f"{kind} calls", "count": int((calls["kind"] == kind).sum()), "of": len(calls), "reason": reason})
+        found.append(
+            {
+                "what": f"{kind} calls",
+                "count": int((calls["kind"] == kind).sum()),
+                "of": len(calls),
+                "reason": reason,
+            }
+        )
     if "contaminated" in calls:
         flagged = calls.loc[calls["kind"].eq("sample") & calls["contaminated"].notna(), "contaminated"]
         counts = flagged.map(_kind_of_reason).value_counts().sort_index()
-        found += [{"what": "contaminated samples", "count": int(n), "of": len(calls), "reason": why} for why, n in counts.items()]
+        found += [
+            {"what": "contaminated samples", "count": int(n), "of": len(calls), "reason": why}
+            for why, n in counts.items()
+        ]
     return [row for row in found if row["count"]]
 
 
@@ -81,7 +96,8 @@ def certificate(found):
     failed = sorted(name for name, check in checks.items() if not check.get("passed"))
     lost = f"; failed: {', '.join(failed)}" if failed else ""
     passed = sorted(set(checks) - set(failed))
-    return f"{len(passed)} of {len(checks)} checks passed ({', '.join(passed) or 'none'}){lost}; made {stored.get('made', NOT_KNOWN)}"
+    names, made = ", ".join(passed) or "none", stored.get("made", NOT_KNOWN)
+    return f"{len(passed)} of {len(checks)} checks passed ({names}){lost}; made {made}"
 
 
 def calibration(found):
@@ -93,7 +109,9 @@ def calibration(found):
 
 
 def model_share(found):
-    """Seconds inside the models over the run's wall seconds after loading; nan where the sidecar does not tell."""
+    """Seconds inside the models over the run's wall seconds after loading; nan where the sidecar does not
+    tell.
+    """
     facts = found["facts"]
     inside = facts.get("model_seconds") or found.get("model_seconds") or math.nan
     after = (facts.get("wall_seconds") or math.nan) - (facts.get("load_seconds") or 0.0)
@@ -131,8 +149,8 @@ def _machine(machine):
     gpus = [_pairs(gpu) for gpu in machine.get("gpus") or []]
     python = machine.get("python")
     parts = [
-        machine.get("processor"), cores and f"{cores} cores", memory and f"{memory / 2**30:.1f} GiB memory", *gpus,
-        machine.get("system"), python and f"Python {python}",
+        machine.get("processor"), cores and f"{cores} cores", memory and f"{memory / 2**30:.1f} GiB memory",
+        *gpus,        machine.get("system"), python and f"Python {python}",
     ]  # fmt: skip
     return ", ".join(str(part) for part in parts if part) or NOT_KNOWN
 

@@ -20,10 +20,13 @@ def table(item, shown):
     number, text = caption(item)
     more = _more(len(shown.rows), shown.hidden, item["files"][0])
     nothing = "" if shown.hidden else NOTHING
-    markdown, html = (shown.markdown(), shown.html()) if shown.rows else (nothing, f"<p>{nothing}</p>" if nothing else "")
+    markdown, html = (
+        (shown.markdown(), shown.html()) if shown.rows else (nothing, f"<p>{nothing}</p>" if nothing else "")
+    )
     return (
         f"**{number}** {text}\n\n{markdown}\n" + (f"\n{more}\n" if more else ""),
-        f'<figure class="lr-tab" id="{_id(item)}"><figcaption><b>{number}</b> {labelled(text)}</figcaption>\n{html}'
+        f'<figure class="lr-tab" id="{_id(item)}">'
+        f"<figcaption><b>{number}</b> {labelled(text)}</figcaption>\n{html}"
         + (f'<p class="lr-more">{escape(more)}</p>' if more else "") + "</figure>",
     )  # fmt: skip
 
@@ -32,7 +35,11 @@ def _more(rows, hidden, file):
     """Where the rows are that the page does not show."""
     if not hidden:
         return ""
-    return f"The first {rows} of {rows + hidden} rows; all of them: {file}." if rows else f"{hidden} rows, in {file}."
+    return (
+        f"The first {rows} of {rows + hidden} rows; all of them: {file}."
+        if rows
+        else f"{hidden} rows, in {file}."
+    )
 
 
 def figure(item, folder, base64):
@@ -71,7 +78,9 @@ def reading(found):
 
 def line(found):
     """'line: above 1' of a Claim, in its shown unit."""
-    sides = [(word, edge) for word, edge in (("above", found.above), ("below", found.below)) if edge is not None]
+    sides = [
+        (word, edge) for word, edge in (("above", found.above), ("below", found.below)) if edge is not None
+    ]
     return "line: " + " and ".join(f"{word} {display.exact(edge, found.unit)}" for word, edge in sides)
 
 

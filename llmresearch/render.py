@@ -1,4 +1,6 @@
-"""Executing a study's notebook, and rendering what it showed: Markdown with figures, one self-contained HTML file."""
+"""Executing a study's notebook, and rendering what it showed: Markdown with figures, one self-contained HTML
+file.
+"""
 
 import ast
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ from .report import make, write
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = ("folder", "raw", "measure")
-"""Parameters that say where things lie and whether to measure: not shown, so that a page does not depend on them."""
+"""Parameters that say where things lie and whether to measure: not shown, so that a page does not depend on
+them.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,10 @@ class Rendered:
 def report(study, params_file=None, overrides=None, raw=None, out_folder=None, measure=True, notebook=None):
     """Execute and render one study; where its pages are, as Rendered.
 
-    `overrides` win over `params_file`; both are checked against the notebook's parameters cell before anything runs.
-    `raw` is the raw file to continue or read, `out_folder` takes STUDY.md, STUDY.html and study/ (by default what the
-    parameter `folder` says), `measure=False` reads only. A cell that fails raises ReportError with one sentence.
+    `overrides` win over `params_file`; both are checked against the notebook's parameters cell before
+    anything runs. `raw` is the raw file to continue or read, `out_folder` takes STUDY.md, STUDY.html and
+    study/ (by default what the parameter `folder` says), `measure=False` reads only. A cell that fails raises
+    ReportError with one sentence.
     """
     notebook = find(study, notebook)
     values = parameters(notebook, params_file, overrides)
@@ -60,14 +65,24 @@ def find(study, notebook=None):
     if path.is_file():
         return path
     known = sorted(p.stem for p in path.parent.glob("*.ipynb"))
-    raise ReportError(f"report: no study {study!r}. Known studies: {', '.join(known) or 'none, run it in the project folder'}.")
+    raise ReportError(
+        f"report: no study {study!r}. "
+        f"Known studies: {', '.join(known) or 'none, run it in the project folder'}."
+    )
 
 
 def declared(notebook):
-    """{name: default} of a notebook's cell tagged `parameters`; a default that is no literal is None."""
-    for cell in read(notebook).cells:
-        if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", []):
-            return _assignments(cell.source)
+    """{name: default} of a notebook's cell tagged `parameters`; a default that is no literal is None.
+
+    Reads the file as JSON: a host that only measures has no Jupyter.
+    """
+    try:
+        cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _no_notebook(notebook, error) from error
+    for cell in cells:
+        if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", []):
+            return _assignments("".join(cell["source"]))
     raise ReportError(f"{notebook}: no cell is tagged 'parameters'. Tag the one with the defaults.")
 
 
@@ -89,7 +104,9 @@ def _literal(node):
 
 
 def parameters(notebook, params_file=None, overrides=None):
-    """The parameters of one execution; refuses names that the notebook does not have, with the nearest that it has."""
+    """The parameters of one execution; refuses names that the notebook does not have, with the nearest that
+    it has.
+    """
     from .matrix import load
 
     values = load(params_file) if params_file else {}
@@ -105,7 +122,8 @@ def _check_names(values, notebook, where):
             near = get_close_matches(str(name), known, n=3)
             hint = f"Did you mean {' or '.join(near)}? " if near else ""
             raise ReportError(
-                f"{where}: unknown parameter {name!r} for {Path(notebook).name}. {hint}Known parameters: {', '.join(known)}."
+                f"{where}: unknown parameter {name!r} for {Path(notebook).name}. "
+                f"{hint}Known parameters: {', '.join(known)}."
             )
 
 
@@ -116,14 +134,16 @@ def read(notebook):
     try:
         return nbformat.read(notebook, as_version=4)
     except (OSError, ValueError, nbformat.ValidationError) as error:
-        raise ReportError(f"{notebook}: cannot be read as a notebook ({error}). Restore it from a copy.") from error
+        raise ReportError(
+            f"{notebook}: cannot be read as a notebook ({error}). Restore it from a copy."
+        ) from error
 
 
 def execute(notebook, values, out):
     """Run the notebook by papermill with this interpreter; the path of the executed copy, out/STUDY.ipynb.
 
-    Where a cell fails the copy is called STUDY.failed.ipynb, an earlier STUDY.ipynb stays, and ReportError says which
-    cell it was; what was measured is in the raw file.
+    Where a cell fails the copy is called STUDY.failed.ipynb, an earlier STUDY.ipynb stays, and ReportError
+    says which cell it was; what was measured is in the raw file.
     """
     import papermill
 
@@ -140,7 +160,9 @@ def execute(notebook, values, out):
     except papermill.PapermillExecutionError as error:
         raise ReportError(_sentence(notebook, error, running, values)) from error
     except (RuntimeError, OSError) as error:
-        raise ReportError(f"{notebook}: the kernel stopped ({error}). What it did until then is in {running}.") from error
+        raise ReportError(
+            f"{notebook}: the kernel stopped ({error}). What it did until then is in {running}."
+        ) from error
     os.replace(running, out / f"{name}.ipynb")
     return out / f"{name}.ipynb"
 
@@ -178,7 +200,9 @@ def render(executed, out, study):
 
 
 def tidy(notebook):
-    """The notebook without what differs from run to run: ids, times, progress bars, noise, places, error markers."""
+    """The notebook without what differs from run to run: ids, times, progress bars, noise, places, error
+    markers.
+    """
     notebook.metadata = {k: v for k, v in notebook.metadata.items() if k in ("kernelspec", "language_info")}
     notebook.metadata.get("language_info", {}).pop("version", None)
     for index, cell in enumerate(notebook.cells):
@@ -201,7 +225,9 @@ def _noise(output):
 
 def _without_places(source):
     """The injected parameters without those that only say where things lie."""
-    return "\n".join(line for line in source.split("\n") if not line.startswith(tuple(f"{p} = " for p in PLACES)))
+    return "\n".join(
+        line for line in source.split("\n") if not line.startswith(tuple(f"{p} = " for p in PLACES))
+    )
 
 
 def summary(folder):
@@ -211,7 +237,8 @@ def summary(folder):
 
 
 def markdown(notebook):
-    """The notebook as Markdown: prose, tables and links to figures; code folded away, no progress, no noise."""
+    """The notebook as Markdown: prose, tables and links to figures; code folded away, no progress, no noise.
+    """
     from nbconvert import MarkdownExporter
     from traitlets.config import Config
 
@@ -222,14 +249,19 @@ def markdown(notebook):
 
 
 def html(notebook, manifest, title):
-    """The notebook as one HTML file that needs nothing else: styles and figures inside, no script from elsewhere."""
+    """The notebook as one HTML file that needs nothing else: styles and figures inside, no script from
+    elsewhere.
+    """
     from nbconvert import HTMLExporter
     from traitlets.config import Config
 
     order = ["text/html", "text/markdown", "image/png", "text/plain"]
     exporter = HTMLExporter(_config(order, Config), template_name="llmresearch_html", anchor_link_text="#")
     exporter.register_filter("tagged", page.tagged)
-    resources = {"lr": _top(notebook, manifest, title), "style": (TEMPLATES / "llmresearch_html" / "style.css").read_text()}
+    resources = {
+        "lr": _top(notebook, manifest, title),
+        "style": (TEMPLATES / "llmresearch_html" / "style.css").read_text(),
+    }
     text = exporter.from_notebook_node(notebook, resources=resources)[0]
     return text.replace("<!--contents-->", contents(text)).strip() + "\n"
 
@@ -255,7 +287,10 @@ def _top(notebook, manifest, title):
 def contents(page):
     """The table of contents: links to the second- and third-level headings of an HTML page."""
     found = re.findall(r'<h([23]) id="([^"]+)">(.*?)</h\1>', page, re.S)
-    items = [f'<li class="lr-l{level}"><a href="#{anchor}">{_words(text)}</a></li>' for level, anchor, text in found]
+    items = [
+        f'<li class="lr-l{level}"><a href="#{anchor}">{_words(text)}</a></li>'
+        for level, anchor, text in found
+    ]
     return "\n".join(items)
 
 

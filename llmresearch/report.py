@@ -65,9 +65,9 @@ class ShownClaim(claims_.Claim):
 class Report:
     """One study's report: `.table .figure .number .claim .say .source .footer`, files in `folder`.
 
-    `folder` is the study's own (outputs/tr118): tables/*.csv, figures/*.png with their data as *.csv, claims.json,
-    numbers.json and report.json, which says what was shown in which order. Showing something again under the same
-    name or caption replaces it, so a cell may be run twice.
+    `folder` is the study's own (outputs/tr118): tables/*.csv, figures/*.png with their data as *.csv,
+    claims.json, numbers.json and report.json, which says what was shown in which order. Showing something
+    again under the same name or caption replaces it, so a cell may be run twice.
     """
 
     def __init__(self, study, folder, raw=None, params=None):
@@ -88,7 +88,9 @@ class Report:
         return Piece(*page.table(item, display.Shown(frame, units, longest))).show()
 
     def figure(self, figure, caption, name=None, data=None, label="measured"):
-        """The figure as a Piece, numbered and captioned; figures/<name>.png, and its source `data` as .csv beside it."""
+        """The figure as a Piece, numbered and captioned; figures/<name>.png, and its source `data` as .csv
+        beside it.
+        """
         item = self._item("figure", caption, name, label)
         png = BytesIO()
         figure.savefig(png, **PNG)
@@ -100,7 +102,8 @@ class Report:
     def number(self, estimate, unit="", label="measured", name=None):
         """'2.41 ms [2.38, 2.45] (measured)' for a generated sentence; the whole number goes to numbers.json.
 
-        `estimate` is an Estimate, anything with value, low and high, or a number; `unit` the unit inside (s, B, …).
+        `estimate` is an Estimate, anything with value, low and high, or a number; `unit` the unit inside (s,
+        B, …).
         """
         claims_.check_label(label)
         found = claims_.as_estimate(estimate, label)
@@ -120,24 +123,32 @@ class Report:
         return Piece(sentence).show()
 
     def claim(self, id, text, estimate, above=None, below=None, label="measured", unit=""):
-        """The Claim, with the status that its interval gives it: supported, refuted, undecided or not measured.
+        """The Claim, with the status that its interval gives it: supported, refuted, undecided or not
+        measured.
 
         Draw the line (`above`, `below` or both) before measuring, in the unit of the estimate.
         """
         found = claims_.claim(id, text, estimate, above, below, label, unit)
         known = self._claims.get(id)
         if known is not None and known.text != text:
-            raise ReportError(f"claim {id!r}: already says {known.text!r}. Give every claim an id of its own.")
+            raise ReportError(
+                f"claim {id!r}: already says {known.text!r}. Give every claim an id of its own."
+            )
         self._claims[id] = found
         self._write("claims.json", _json([c.asdict() for c in self._claims.values()]))
         Piece(*page.claim(found)).show()
         return ShownClaim(**vars(found))
 
-    def claims(self, caption="Claims of this report: the line was drawn before measuring, the interval gives the status."):
+    def claims(
+        self,
+        caption="Claims of this report: the line was drawn before measuring, the interval gives the status.",
+    ):
         """All claims so far, as one table."""
         found = self._claims.values()
         columns = ["status", "claim", "estimate", "line", "label"]
-        rows = [(c.status, c.text, page.reading(c), page.line(c).removeprefix("line: "), c.label) for c in found]
+        rows = [
+            (c.status, c.text, page.reading(c), page.line(c).removeprefix("line: "), c.label) for c in found
+        ]
         label = claims_.weakest(*(c.label for c in found))
         return self.table(pd.DataFrame(rows, columns=columns), caption, "claims", label, longest=len(rows))
 
@@ -150,13 +161,16 @@ class Report:
         return path
 
     def footer(self, frame=None):
-        """Where the numbers come from: code, machine, packages, raw file, certificate, exclusions. Ends the report.
+        """Where the numbers come from: code, machine, packages, raw file, certificate, exclusions. Ends the
+        report.
 
         `frame` is the whole data frame as `read` gave it; by default the one that `measure_or_read` read.
         """
         frame = self.frame if frame is None else frame
         found = origins.behind(self.raw, frame)
-        rows = origins.shown(found) | ({"Also read": "; ".join(self._sources.values())} if self._sources else {})
+        rows = origins.shown(found) | (
+            {"Also read": "; ".join(self._sources.values())} if self._sources else {}
+        )
         self._remove_stale()
         self._write("report.json", _json(self._manifest(found, rows)))
         return Piece(*page.footer(rows)).show()
@@ -164,8 +178,9 @@ class Report:
     def _manifest(self, found, rows):
         raw = None if self.raw is None else Path(os.path.relpath(self.raw, self.folder)).as_posix()
         return {
-            "schema": 1, "study": self.study, "params": self.params, "raw": raw, "raw_sha256": found.get("sha256"),
-            "calibration": origins.calibration(found), "footer": rows, "items": list(self._items.values()),
+            "schema": 1, "study": self.study, "params": self.params, "raw": raw,
+            "raw_sha256": found.get("sha256"), "calibration": origins.calibration(found), "footer": rows,
+            "items": list(self._items.values()),
             "claims": {s: sum(c.status == s for c in self._claims.values()) for s in claims_.STATUSES},
         }  # fmt: skip
 
@@ -176,7 +191,9 @@ class Report:
         number = self._items.get((kind, name), {}).get("number")
         number = number or 1 + sum(k == kind for k, _ in self._items)
         files = [f"tables/{name}.csv"] if kind == "table" else [f"figures/{name}.png", f"figures/{name}.csv"]
-        item = {"kind": kind, "number": number, "name": name, "caption": caption, "label": label, "files": files}
+        item = {
+            "kind": kind, "number": number, "name": name, "caption": caption, "label": label, "files": files,
+        }  # fmt: skip
         self._items[kind, name] = item
         return item
 
@@ -231,7 +248,9 @@ def make(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ReportError(f"{folder}: cannot be made ({error.strerror}). Choose another folder for the report.") from error
+        raise ReportError(
+            f"{folder}: cannot be made ({error.strerror}). Choose another folder for the report."
+        ) from error
     return folder
 
 
@@ -243,7 +262,9 @@ def write(path, content):
         part.write_bytes(content if isinstance(content, bytes) else content.encode())
         os.replace(part, path)
     except OSError as error:
-        raise ReportError(f"{path}: could not be written ({error.strerror}). Free some space or choose another folder.") from error
+        raise ReportError(
+            f"{path}: could not be written ({error.strerror}). Free some space or choose another folder."
+        ) from error
 
 
 def _in_notebook():

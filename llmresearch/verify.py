@@ -20,13 +20,16 @@ ASSETS = ("tables/*.csv", "figures/*.csv", "figures/*.png", "claims.json", "numb
 ABSENT = "(absent)"
 WINDOW = 60
 NUANCE = 4 / 255
-"""Brightness by which a pixel may differ: the same figure drawn by another processor differs by 1 / 255 in some pixels,
-because logarithms round in another way there (seen with and without AVX-512); a digit drawn in it differs by 200."""
+"""Brightness by which a pixel may differ: the same figure drawn by another processor differs by 1 / 255 in
+some pixels, because logarithms round in another way there (seen with and without AVX-512); a digit drawn
+in it differs by 200.
+"""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where a report does not follow from its raw file; `line` counts from 1, 0 for a whole file."""
+    """One place where a report does not follow from its raw file; `line` counts from 1, 0 for a whole file.
+    """
 
     file: str
     line: int
@@ -40,9 +43,9 @@ class Difference:
 def verify(folder, notebook=None):
     """Every Difference between a rendered report and what its raw file gives; an empty list where it holds.
 
-    `folder` is outputs/<study>; its pages lie beside it. The notebook runs again on the raw file (which may have been
-    compressed since), with measuring switched off, into a folder of its own; pages, tables, figures' data, claims and
-    numbers are compared byte by byte, pictures pixel by pixel.
+    `folder` is outputs/<study>; its pages lie beside it. The notebook runs again on the raw file (which may
+    have been compressed since), with measuring switched off, into a folder of its own; pages, tables,
+    figures' data, claims and numbers are compared byte by byte, pictures pixel by pixel.
     """
     folder = Path(folder).resolve()
     with TemporaryDirectory() as elsewhere:
@@ -51,14 +54,20 @@ def verify(folder, notebook=None):
 
 
 def derive(folder, elsewhere, notebook=None):
-    """Render the report of `folder` again from its raw file; the folder in `elsewhere` that holds the result."""
+    """Render the report of `folder` again from its raw file; the folder in `elsewhere` that holds the result.
+    """
     folder = Path(folder).resolve()
     manifest = _manifest(folder)
     notebook = render.find(manifest["study"], notebook)
     known = render.declared(notebook)
     values = {k: v for k, v in manifest["params"].items() if k in known and v != known[k]}
     rendered = render.report(
-        manifest["study"], overrides=values, raw=_raw(folder, manifest), out_folder=elsewhere, measure=False, notebook=notebook
+        manifest["study"],
+        overrides=values,
+        raw=_raw(folder, manifest),
+        out_folder=elsewhere,
+        measure=False,
+        notebook=notebook,
     )
     return rendered.folder
 
@@ -68,7 +77,10 @@ def _manifest(folder):
     try:
         return json.loads(path.read_text())
     except OSError as error:
-        raise ReportError(f"{path}: cannot be read ({error.strerror}). Name the folder of a rendered report, such as outputs/tr118.") from error
+        raise ReportError(
+            f"{path}: cannot be read ({error.strerror}). "
+            "Name the folder of a rendered report, such as outputs/tr118."
+        ) from error
     except ValueError as error:
         raise ReportError(f"{path}: not JSON. Render the report again, or restore the file.") from error
 
@@ -111,7 +123,11 @@ def _file(name, shown, derived):
     if shown == derived:
         return []
     if shown is None or derived is None:
-        return [Difference(name, 0, ABSENT if shown is None else "a file", ABSENT if derived is None else "a file")]
+        return [
+            Difference(
+                name, 0, ABSENT if shown is None else "a file", ABSENT if derived is None else "a file"
+            )
+        ]
     if name.endswith(".png"):
         return [] if same_picture(shown, derived) else [Difference(name, 0, "a picture", "another picture")]
     shown, derived = shown.decode(errors="replace"), derived.decode(errors="replace")
@@ -147,7 +163,11 @@ def _decoded(*texts):
 
 def _without_place(content):
     """report.json without the place of the raw file, which is another from another folder."""
-    return content if content is None else b"\n".join(x for x in content.split(b"\n") if not x.startswith(b' "raw": '))
+    return (
+        content
+        if content is None
+        else b"\n".join(x for x in content.split(b"\n") if not x.startswith(b' "raw": '))
+    )
 
 
 def _lines(name, shown, derived):
@@ -173,4 +193,4 @@ def _around(x, y):
     """The part of two lines around the first character in which they differ."""
     first = next((i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q), min(len(x), len(y)))
     start = max(0, first - WINDOW // 2)
-    return x[start:start + WINDOW], y[start:start + WINDOW]
+    return x[start : start + WINDOW], y[start : start + WINDOW]

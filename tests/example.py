@@ -13,7 +13,9 @@ _FOLDER = TemporaryDirectory()
 
 @cache
 def rendered():
-    """The Rendered pages of the fixture notebook, measured with the fake backend; leave its files as they are."""
+    """The Rendered pages of the fixture notebook, measured with the fake backend; leave its files as they
+    are.
+    """
     return render.report("fixture", out_folder=_FOLDER.name, notebook=NOTEBOOK, overrides={"repetitions": 9})
 
 
@@ -30,5 +32,7 @@ def notebook(folder, *sources, name="study"):
     cells = [nbformat.v4.new_markdown_cell("# A study"), *map(nbformat.v4.new_code_cell, sources)]
     cells[1].metadata = {"tags": ["parameters"]}
     path = Path(folder) / f"{name}.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}}), path)
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}}), path
+    )
     return path

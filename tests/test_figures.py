@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from llmresearch import figures
+from llmresearch.claims import ReportError
 from llmresearch.figures import costs, sizes, style
 from llmresearch.crossovers import Interval
 from llmresearch.fits import power_law
@@ -16,24 +17,58 @@ from llmresearch.report import PNG
 
 SIZES = [1e5, 1e6, 1e7, 1e8]
 CALLS = pd.DataFrame([
-    {"backend": b, "phase": "decode", "session": s, "kind": k, "status": "ok", "index": i, "seconds": t * (1 + i / 50 + s / 100) * (9 if k == "first" else 1)}
-    for b, t in [("hf", 0.012), ("ort", 0.003)] for s in (1, 2, 3) for i, k in enumerate(["first"] + ["sample"] * 8)
+    {"backend": b, "phase": "decode", "session": s, "kind": k, "status": "ok", "index": i,
+     "seconds": t * (1 + i / 50 + s / 100) * (9 if k == "first" else 1)}
+    for b, t in [("hf", 0.012), ("ort", 0.003)] for s in (1, 2, 3)
+    for i, k in enumerate(["first"] + ["sample"] * 8)
 ])  # fmt: skip
 POINTS = pd.DataFrame({
     "backend": ["hf"] * 4, "params_measured": SIZES, "median": [0.001, 0.002, 0.01, 0.1],
     "low": [0.0009, 0.0019, 0.009, np.nan], "high": [0.0011, 0.0021, 0.011, np.nan],
 })  # fmt: skip
-LENGTHS = pd.DataFrame({"backend": ["hf"] * 3, "new_tokens": [8, 32, 128], "median": [0.1, 0.4, 1.6], "low": [0.09, 0.3, 1.5], "high": [0.11, 0.5, 1.7]})
+LENGTHS = pd.DataFrame(
+    {
+        "backend": ["hf"] * 3,
+        "new_tokens": [8, 32, 128],
+        "median": [0.1, 0.4, 1.6],
+        "low": [0.09, 0.3, 1.5],
+        "high": [0.11, 0.5, 1.7],
+    }
+)
 PHASES = pd.DataFrame({"backend": ["hf", "hf"], "phase": ["prefill", "decode"], "median": [0.1, 0.3]})
-COSTS = pd.DataFrame({"backend": ["a", "b", "c"], "tokens_per_s": [100.0, 200.0, 150.0], "usd_per_million_tokens": [1.0, 2.0, 3.0]})
+COSTS = pd.DataFrame(
+    {
+        "backend": ["a", "b", "c"],
+        "tokens_per_s": [100.0, 200.0, 150.0],
+        "usd_per_million_tokens": [1.0, 2.0, 3.0],
+    }
+)
 SHARES = pd.DataFrame({"backend": ["a"], "share": [0.4], "low": [0.35], "high": [0.45]})
-RATIOS = pd.DataFrame({"phase": ["prefill", "decode"], "backend": ["ort", "ort"], "ratio": [0.5, 1.0], "low": [0.4, np.nan], "high": [0.6, np.nan], "verdict": ["faster", "undecided"]})
+RATIOS = pd.DataFrame(
+    {
+        "phase": ["prefill", "decode"],
+        "backend": ["ort", "ort"],
+        "ratio": [0.5, 1.0],
+        "low": [0.4, np.nan],
+        "high": [0.6, np.nan],
+        "verdict": ["faster", "undecided"],
+    }
+)
 MEMORY = pd.DataFrame({"model": ["m", "m"], "component": ["weights", "KV pool"], "bytes": [2e10, 4e10]})
-CROSS = pd.DataFrame({"params_measured": SIZES, "ratio": [0.5, 0.8, 1.0, 1.5], "low": [0.4, 0.7, 0.9, 1.4], "high": [0.6, 0.9, 1.1, 1.6]})
+CROSS = pd.DataFrame(
+    {
+        "params_measured": SIZES,
+        "ratio": [0.5, 0.8, 1.0, 1.5],
+        "low": [0.4, 0.7, 0.9, 1.4],
+        "high": [0.6, 0.9, 1.1, 1.6],
+    }
+)
 KINDS = [
-    (figures.latency_distributions, CALLS[CALLS["kind"] == "sample"]), (figures.cold_start, CALLS), (figures.scaling, POINTS),
-    (figures.decode_length, LENGTHS), (figures.phase_stack, PHASES), (figures.cost_throughput, COSTS),
-    (figures.roofline_share, SHARES), (figures.ratio_forest, RATIOS), (figures.memory_components, MEMORY), (figures.crossover, CROSS),
+    (figures.latency_distributions, CALLS[CALLS["kind"] == "sample"]), (figures.cold_start, CALLS),
+    (figures.scaling, POINTS), (figures.decode_length, LENGTHS), (figures.phase_stack, PHASES),
+    (figures.cost_throughput, COSTS),
+    (figures.roofline_share, SHARES), (figures.ratio_forest, RATIOS), (figures.memory_components, MEMORY),
+    (figures.crossover, CROSS),
 ]  # fmt: skip
 
 
@@ -126,7 +161,9 @@ def test_an_axis_is_logarithmic_where_the_values_span_it():
 
 
 def test_models_stand_in_the_order_of_their_size_and_categories_in_theirs():
-    frame = pd.DataFrame({"model": ["b", "a", "c"], "params_measured": [5, 20, 1], "backend": pd.Categorical(["y", "x", "y"])})
+    frame = pd.DataFrame(
+        {"model": ["b", "a", "c"], "params_measured": [5, 20, 1], "backend": pd.Categorical(["y", "x", "y"])}
+    )
     assert [name for name, _ in style.groups(frame, "model")] == ["c", "b", "a"]
     assert [name for name, _ in style.groups(frame, "backend")] == ["x", "y"]
     assert [name for name, _ in style.groups(frame[["model"]], "model")] == ["b", "a", "c"]
@@ -137,5 +174,12 @@ def test_sizes_are_short():
 
 
 def test_the_colours_differ_also_in_brightness():
-    bright = sorted(0.299 * int(c[1:3], 16) + 0.587 * int(c[3:5], 16) + 0.114 * int(c[5:], 16) for c in style.COLOURS[:5])
+    bright = sorted(
+        0.299 * int(c[1:3], 16) + 0.587 * int(c[3:5], 16) + 0.114 * int(c[5:], 16) for c in style.COLOURS[:5]
+    )
     assert min(np.diff(bright)) > 5
+
+
+def test_a_column_that_is_not_there_is_one_sentence():
+    with pytest.raises(ReportError, match="figure: no column value, .*There are: backend, time"):
+        figures.decode_length(pd.DataFrame({"backend": ["a"], "time": [1.0]}))

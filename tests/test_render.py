@@ -1,4 +1,6 @@
-"""From a notebook to its pages: parameters are checked first, failures are one sentence, nothing comes from elsewhere."""
+"""From a notebook to its pages: parameters are checked first, failures are one sentence, nothing comes from
+elsewhere.
+"""
 
 import re
 import sys
@@ -23,8 +25,12 @@ def html():
 
 
 def test_an_unknown_parameter_stops_before_anything_runs(tmp_path):
-    with pytest.raises(ReportError, match=r"-p: unknown parameter 'repetitons' for fixture.ipynb. Did you mean repetitions\?"):
-        render.report("fixture", out_folder=tmp_path / "out", notebook=example.NOTEBOOK, overrides={"repetitons": 9})
+    with pytest.raises(
+        ReportError, match=r"-p: unknown parameter 'repetitons' for fixture.ipynb. Did you mean repetitions\?"
+    ):
+        render.report(
+            "fixture", out_folder=tmp_path / "out", notebook=example.NOTEBOOK, overrides={"repetitons": 9}
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -67,13 +73,17 @@ def test_declared_parameters_are_the_literals_of_their_cell(tmp_path):
 
 
 def test_a_failing_cell_is_one_sentence_that_names_it_and_leaves_the_rest(tmp_path):
-    path = example.notebook(tmp_path, 'folder = "x"\nraw = None\nmeasure = True', "good = 1", 'raise ValueError("no luck.")')
+    path = example.notebook(
+        tmp_path, 'folder = "x"\nraw = None\nmeasure = True', "good = 1", 'raise ValueError("no luck.")'
+    )
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "STUDY.ipynb").write_text("earlier")
     with pytest.raises(ReportError) as caught:
         render.report("study", out_folder=tmp_path / "out", notebook=path)
     sentence = str(caught.value)
-    assert sentence.startswith("study.ipynb, cell [4] under 'A study': ValueError: no luck. What was measured stays in ")
+    assert sentence.startswith(
+        "study.ipynb, cell [4] under 'A study': ValueError: no luck. What was measured stays in "
+    )
     assert "\n" not in sentence
     assert (tmp_path / "out" / "STUDY.failed.ipynb").exists()
     assert (tmp_path / "out" / "STUDY.ipynb").read_text() == "earlier"
@@ -81,7 +91,10 @@ def test_a_failing_cell_is_one_sentence_that_names_it_and_leaves_the_rest(tmp_pa
 
 def test_a_kernel_that_dies_is_one_sentence(tmp_path):
     path = example.notebook(tmp_path, 'folder = "x"', "import os\nos._exit(1)")
-    with pytest.raises(ReportError, match="study.ipynb: the kernel stopped .*What it did until then is in .*STUDY.failed.ipynb"):
+    with pytest.raises(
+        ReportError,
+        match="study.ipynb: the kernel stopped .*What it did until then is in .*STUDY.failed.ipynb",
+    ):
         render.report("study", out_folder=tmp_path / "out", notebook=path)
 
 
@@ -93,7 +106,14 @@ def test_the_pages_and_files_of_a_report_are_all_there(markdown):
     pages = example.rendered()
     assert pages.html.exists() and pages.notebook.exists()
     files = {path.relative_to(pages.folder).as_posix() for path in pages.folder.rglob("*") if path.is_file()}
-    assert {"tables/times.csv", "figures/samples.png", "figures/samples.csv", "claims.json", "numbers.json", "report.json"} <= files
+    assert {
+        "tables/times.csv",
+        "figures/samples.png",
+        "figures/samples.csv",
+        "claims.json",
+        "numbers.json",
+        "report.json",
+    } <= files
     assert {"raw/fixture.jsonl", "raw/fixture.json"} <= files
     for link in re.findall(r"!\[.*?\]\((.*?)\)", markdown):
         assert (pages.markdown.parent / link).exists()
@@ -124,12 +144,14 @@ def test_the_html_has_contents_that_lead_to_its_headings(html):
 
 def test_generated_sentences_have_headings_and_labels_in_html(html):
     assert re.search(r"<h3 id=[^>]+>Engine fake<", html)
-    assert re.search(r'<p>It takes 3\.\d+ ms \[[^]]+\] <span class="lr-label lr-from-measured">measured</span>\.</p>', html)
+    assert re.search(
+        r'<p>It takes 3\.\d+ ms \[[^]]+\] <span class="lr-label lr-from-measured">measured</span>\.</p>', html
+    )
     assert '<li class="lr-l3"><a href="#Engine-fake">Engine fake</a></li>' in html
 
 
 def test_the_html_shows_claims_and_the_missing_certificate_at_the_top(html):
-    top = html[html.index('class="lr-top"'):html.index("<h1")]
+    top = html[html.index('class="lr-top"') : html.index("<h1")]
     assert "2 supported" in top and "uncalibrated" in top
 
 
@@ -155,7 +177,9 @@ def test_rendering_again_from_the_same_raw_file_gives_the_same_bytes(tmp_path):
 
 def test_a_report_of_refused_cells_only_renders_and_says_so(tmp_path):
     refused = [{"name": "fake", "label": "gpu", "refuse": "needs a GPU"}]
-    pages = render.report("fixture", out_folder=tmp_path, notebook=example.NOTEBOOK, overrides={"backends": refused})
+    pages = render.report(
+        "fixture", out_folder=tmp_path, notebook=example.NOTEBOOK, overrides={"backends": refused}
+    )
     text = pages.markdown.read_text()
     assert "**Nothing was measured: every cell was refused or failed.**" in text
     assert "No rows: nothing was measured that could stand here." in text

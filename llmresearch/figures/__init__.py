@@ -7,6 +7,6 @@ from .style import nothing
 from .times import cold_start, decode_length, latency_distributions, phase_stack
 
 __all__ = [
-    "cold_start", "cost_throughput", "crossover", "decode_length", "latency_distributions", "memory_components", "nothing",
-    "phase_stack", "ratio_forest", "roofline_share", "scaling",
+    "cold_start", "cost_throughput", "crossover", "decode_length", "latency_distributions",
+    "memory_components", "nothing", "phase_stack", "ratio_forest", "roofline_share", "scaling",
 ]  # fmt: skip

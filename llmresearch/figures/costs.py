@@ -1,4 +1,6 @@
-"""Figures of what it takes: money against speed, the share of the hardware's limit, and where the memory goes."""
+"""Figures of what it takes: money against speed, the share of the hardware's limit, and where the memory
+goes.
+"""
 
 import numpy as np
 
@@ -9,9 +11,11 @@ from .times import bars, bars_key, name_rows
 
 @styled
 def cost_throughput(points, x="tokens_per_s", y="usd_per_million_tokens", name="backend"):
-    """Dollars per million tokens against tokens per second; what nothing else beats on both is on the Pareto line.
+    """Dollars per million tokens against tokens per second; what nothing else beats on both is on the Pareto
+    line.
 
-    `points`: one row a choice with `tokens_per_s` and `usd_per_million_tokens`, and `_low` and `_high` of either.
+    `points`: one row a choice with `tokens_per_s` and `usd_per_million_tokens`, and `_low` and `_high` of
+    either.
     """
     points = points.dropna(subset=[x, y])
     if points.empty:
@@ -32,7 +36,9 @@ def cost_throughput(points, x="tokens_per_s", y="usd_per_million_tokens", name="
 
 
 def pareto(speed, cost):
-    """A mask of the points that no other beats: none is at least as fast and as cheap, and better in one of both."""
+    """A mask of the points that no other beats: none is at least as fast and as cheap, and better in one of
+    both.
+    """
     speed, cost = np.asarray(speed, float), np.asarray(cost, float)
     at_least = (speed[None] >= speed[:, None]) & (cost[None] <= cost[:, None])
     better = (speed[None] > speed[:, None]) | (cost[None] < cost[:, None])
@@ -42,9 +48,11 @@ def pareto(speed, cost):
 def _choice(ax, row, x, y, name, look, best):
     colour, marker = look
     spread = [_edges(row, x), _edges(row, y)]
-    ax.errorbar(row[x], row[y], spread[1], spread[0], fmt=marker, color=colour, mfc=colour if best else "white",
-                capsize=2, elinewidth=1.1, ms=7, zorder=3)  # fmt: skip
-    ax.annotate(name, (row[x], row[y]), (7, 5), textcoords="offset points", size=8.5, color=INK if best else SOFT)
+    ax.errorbar(row[x], row[y], spread[1], spread[0], fmt=marker, color=colour, capsize=2,
+                mfc=colour if best else "white", elinewidth=1.1, ms=7, zorder=3)  # fmt: skip
+    ax.annotate(
+        name, (row[x], row[y]), (7, 5), textcoords="offset points", size=8.5, color=INK if best else SOFT
+    )
 
 
 def _edges(row, name):
@@ -55,7 +63,8 @@ def _edges(row, name):
 
 @styled
 def roofline_share(points, name="backend", value="share", limit="the hardware's limit"):
-    """How much of the hardware's limit each group reaches, with intervals; the limit itself is the line at 100 %.
+    """How much of the hardware's limit each group reaches, with intervals; the limit itself is the line at
+    100 %.
 
     `points`: one row a group with `share` (1 is the limit) and `share_low`, `share_high` or `low`, `high`.
     """
@@ -64,7 +73,15 @@ def roofline_share(points, name="backend", value="share", limit="the hardware's 
     high = low.replace("low", "high")
     share, rows = 100 * points[value].to_numpy(float), np.arange(len(points))
     ax.barh(rows, share, 0.6, color=style.COLOURS[0], alpha=0.85, zorder=2)
-    ax.errorbar(share, rows, xerr=100 * style.errors(points, value, low, high), fmt="none", color=INK, capsize=3, zorder=3)
+    ax.errorbar(
+        share,
+        rows,
+        xerr=100 * style.errors(points, value, low, high),
+        fmt="none",
+        color=INK,
+        capsize=3,
+        zorder=3,
+    )
     ax.axvline(100, color=style.COLOURS[1], lw=1.6)
     ax.set_xlim(0, max(105.0, 1.05 * np.nanmax(np.append(share, 0.0))))
     ax.set_xlabel(f"share of {limit}, %")

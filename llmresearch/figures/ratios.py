@@ -11,8 +11,9 @@ from .style import INK, SOFT, VERDICTS, styled
 def ratio_forest(table, by=None, margin=None, title="time, as a ratio to the baseline"):
     """Each comparison's ratio with its interval, coloured by verdict; left of 1 is faster than the baseline.
 
-    `table`: what `compare` gives: `ratio`, `low`, `high`, `verdict`, and columns that name the row (`by`: by default
-    all text columns before `ratio` but `baseline`). `margin` (or the table's column) is the band of equivalence.
+    `table`: what `compare` gives: `ratio`, `low`, `high`, `verdict`, and columns that name the row (`by`: by
+    default all text columns before `ratio` but `baseline`). `margin` (or the table's column) is the band of
+    equivalence.
     """
     names = _names(table, by)
     figure, (ax,) = style.sheet(height=max(1.5, 0.85 + 0.34 * len(table)))

@@ -13,9 +13,10 @@ BEYOND = 3.0
 def scaling(points, laws=None, x="params_measured", by="backend", value=None, xlabel="parameters"):
     """Time against size on logarithmic axes, one colour a group, with its law where there is one.
 
-    `points`: one row per group and size with `median` (or value, seconds), `low`, `high` in seconds. `laws` maps a
-    group's name to a PowerLaw or another law with `.predict(sizes)` and, for its band, `.interval(sizes)`, in seconds.
-    Outside the sizes that it was fitted to the curve is dashed on grey: extrapolated.
+    `points`: one row per group and size with `median` (or value, seconds), `low`, `high` in seconds. `laws`
+    maps a group's name to a PowerLaw or another law with `.predict(sizes)` and, for its band,
+    `.interval(sizes)`, in seconds. Outside the sizes that it was fitted to the curve is dashed on grey:
+    extrapolated.
     """
     value = style.centre(points, value)
     factor, unit = style.unit(points[value], "s")
@@ -38,8 +39,8 @@ def scaling(points, laws=None, x="params_measured", by="backend", value=None, xl
 
 def _points(ax, group, x, value, factor, colour, marker, name):
     spread = style.errors(group, value) / factor
-    ax.errorbar(group[x], group[value] / factor, spread, fmt=marker, color=colour, mec="white", mew=0.7, capsize=2.5,
-                elinewidth=1.1, label=name, zorder=4)  # fmt: skip
+    ax.errorbar(group[x], group[value] / factor, spread, fmt=marker, color=colour, mec="white", mew=0.7,
+                capsize=2.5, elinewidth=1.1, label=name, zorder=4)  # fmt: skip
 
 
 def _law(ax, law, sizes, factor, colour):
@@ -54,13 +55,17 @@ def _law(ax, law, sizes, factor, colour):
 
 
 def _range(law, sizes):
-    """The smallest and the largest size that a law was fitted to; those that are drawn where it does not tell."""
+    """The smallest and the largest size that a law was fitted to; those that are drawn where it does not
+    tell.
+    """
     low, high = getattr(law, "range", (np.nan, np.nan))
     return (low, high) if np.isfinite([low, high]).all() else (sizes.min(), sizes.max())
 
 
 def curve(law, sizes):
-    """(value, low, high) of a law at `sizes` as arrays: its prediction, and the interval of a new point where it has one."""
+    """(value, low, high) of a law at `sizes` as arrays: its prediction, and the interval of a new point where
+    it has one.
+    """
     value = np.asarray(law.predict(sizes), float)
     low, high = law.interval(sizes) if hasattr(law, "interval") else np.full((2, len(sizes)), np.nan)
     return value, np.asarray(low, float), np.asarray(high, float)
@@ -79,11 +84,20 @@ def _shade(ax, sizes, laws):
 
 
 @styled
-def crossover(points, found=None, x="params_measured", ratio="ratio", by=None, xlabel="parameters", ylabel="ratio of times"):
+def crossover(
+    points,
+    found=None,
+    x="params_measured",
+    ratio="ratio",
+    by=None,
+    xlabel="parameters",
+    ylabel="ratio of times",
+):
     """The ratio of two engines against size, the line of equality, and where it is crossed with its interval.
 
-    `points`: one row per size with `ratio`, `low`, `high`. `found` is a Crossover in the unit of `x`; its bootstrap
-    interval is drawn where it is one stretch, to the edge where it has no end, and not at all where it is unknown.
+    `points`: one row per size with `ratio`, `low`, `high`. `found` is a Crossover in the unit of `x`; its
+    bootstrap interval is drawn where it is one stretch, to the edge where it has no end, and not at all where
+    it is unknown.
     """
     groups = style.groups(points, by)
     looks = style.colours([name for name, _ in groups])
@@ -106,5 +120,12 @@ def _crossing(ax, found):
         ax.axvspan(max(edges.low, left), min(edges.high, right), color=style.COLOURS[4], alpha=0.22, lw=0)
     if np.isfinite(found.value) and left <= found.value <= right:
         ax.axvline(found.value, color=style.COLOURS[4], lw=1.6)
-        ax.text(found.value, 1.01, style.short(found.value), transform=ax.get_xaxis_transform(), ha="center", size=8.5)
+        ax.text(
+            found.value,
+            1.01,
+            style.short(found.value),
+            transform=ax.get_xaxis_transform(),
+            ha="center",
+            size=8.5,
+        )
     ax.set_xlim(left, right)

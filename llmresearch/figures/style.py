@@ -1,4 +1,6 @@
-"""One look for every figure: colour-blind-safe colours, thin lines, units on every axis, a word where data are missing."""
+"""One look for every figure: colour-blind-safe colours, thin lines, units on every axis, a word where data
+are missing.
+"""
 
 from functools import wraps
 import math
@@ -9,19 +11,24 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLoc
 import numpy as np
 from pandas import CategoricalDtype
 
+from ..claims import ReportError
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4E9A", "#6b6b6b")
-"""Okabe and Ito (2008), Color Universal Design, without yellow (too faint on white); a violet and a grey added."""
+"""Okabe and Ito (2008), Color Universal Design, without yellow (too faint on white); a violet and a grey
+added.
+"""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 INK, SOFT, GRID = "#1c2128", "#57606a", "#e4e8ec"
 VERDICTS = {"faster": "#009E73", "slower": "#D55E00", "equivalent": "#0072B2", "undecided": "#8a8f98"}
 STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 9.5, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": SOFT,
-    "axes.linewidth": 0.8, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.labelsize": 9.5,
-    "xtick.color": SOFT, "ytick.color": SOFT, "xtick.labelcolor": INK, "ytick.labelcolor": INK, "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5, "xtick.major.width": 0.8, "ytick.major.width": 0.8, "xtick.minor.width": 0.5,
-    "ytick.minor.width": 0.5, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.8, "legend.frameon": False,
-    "legend.fontsize": 8.5, "lines.linewidth": 1.6, "lines.markersize": 5.5, "figure.facecolor": "white",
+    "font.family": "DejaVu Sans", "font.size": 9.5, "text.color": INK, "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT, "axes.linewidth": 0.8, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.axisbelow": True, "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left",
+    "axes.labelsize": 9.5, "xtick.color": SOFT, "ytick.color": SOFT, "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8, "xtick.minor.width": 0.5, "ytick.minor.width": 0.5, "axes.grid": True,
+    "grid.color": GRID, "grid.linewidth": 0.8, "legend.frameon": False, "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6, "lines.markersize": 5.5, "figure.facecolor": "white",
     "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 100, "text.usetex": False,
     "axes.unicode_minus": True, "axes.formatter.useoffset": False, "path.simplify": False,
 }  # fmt: skip
@@ -69,7 +76,9 @@ def colours(names):
 
 
 def groups(frame, by):
-    """(name, rows): models by size, categories in their order, others as they appear; one nameless group without `by`."""
+    """(name, rows): models by size, categories in their order, others as they appear; one nameless group
+    without `by`.
+    """
     if by is None or by not in frame:
         return [("", frame)]
     words = frame[by].astype(str)
@@ -137,7 +146,8 @@ def centre(frame, value=None):
     for name in [value] if value else ["value", "median", "seconds", "ratio"]:
         if name in frame:
             return name
-    raise KeyError(f"figure: no column {value or 'value, median, seconds or ratio'!r}. There are: {', '.join(map(str, frame))}.")
+    wanted, found = value or "value, median, seconds or ratio", ", ".join(map(str, frame))
+    raise ReportError(f"figure: no column {wanted}. There are: {found}. Name the one to draw.")
 
 
 def key(axes, **options):

@@ -12,9 +12,11 @@ FEW = 400
 
 @styled
 def latency_distributions(calls, by="backend", facet=None, value="seconds"):
-    """Every sample of each group with the median and its 95 % interval: one row a group, one panel per `facet`.
+    """Every sample of each group with the median and its 95 % interval: one row a group, one panel per
+    `facet`.
 
-    `calls`: one row per timed call with `seconds` (and `session`, the unit of the interval, where there is one).
+    `calls`: one row per timed call with `seconds` (and `session`, the unit of the interval, where there is
+    one).
     """
     panels = style.groups(calls, facet)
     names = [name for name, _ in style.groups(calls, by)]
@@ -22,7 +24,14 @@ def latency_distributions(calls, by="backend", facet=None, value="seconds"):
     for ax, (panel, part) in zip(axes, panels, strict=True):
         factor, unit = style.unit(part[value], "s")
         for row, (name, group) in enumerate(style.groups(part, by)):
-            _strip(ax, group, value, names.index(name) if name in names else row, factor, style.colours(names)[name][0])
+            _strip(
+                ax,
+                group,
+                value,
+                names.index(name) if name in names else row,
+                factor,
+                style.colours(names)[name][0],
+            )
         name_rows(ax, names)
         if style.wide(part[value]):
             style.logarithmic(ax.xaxis)
@@ -41,8 +50,17 @@ def _strip(ax, group, value, row, factor, colour):
 
 
 def _interval(ax, found, row, factor, colour=INK):
-    """The median as an upright bar, its interval as a line with ends; only the bar where there is no interval."""
-    ax.plot([found.value / factor] * 2, [row - 0.36, row + 0.36], color=colour, lw=2, solid_capstyle="butt", zorder=4)
+    """The median as an upright bar, its interval as a line with ends; only the bar where there is no
+    interval.
+    """
+    ax.plot(
+        [found.value / factor] * 2,
+        [row - 0.36, row + 0.36],
+        color=colour,
+        lw=2,
+        solid_capstyle="butt",
+        zorder=4,
+    )
     if np.isfinite([found.low, found.high]).all():
         edges = [found.low / factor, found.high / factor]
         ax.plot(edges, [row, row], color=colour, lw=1.4, marker="|", ms=9, zorder=4)
@@ -58,7 +76,8 @@ def name_rows(ax, names):
 
 @styled
 def cold_start(calls, by="backend", value="seconds"):
-    """The first call of each process beside the steady median, one row a group; the factor between them at the right.
+    """The first call of each process beside the steady median, one row a group; the factor between them at
+    the right.
 
     `calls`: one row per timed call with `kind` (first, warmup, sample) and `seconds`.
     """
@@ -85,15 +104,26 @@ def _first_and_steady(ax, group, value, row, factor):
     colour = style.COLOURS[1]
     if first.size and np.isfinite(steady.value):
         middle = float(np.median(first))
-        ax.plot([steady.value / factor, middle / factor], [row, row], color=colour, lw=2.5, alpha=0.25, zorder=1)
-        ax.text(1.01, row, f"× {middle / steady.value:.3g}", transform=ax.get_yaxis_transform(), va="center", color=SOFT, size=8.5)
+        ax.plot(
+            [steady.value / factor, middle / factor], [row, row], color=colour, lw=2.5, alpha=0.25, zorder=1
+        )
+        ax.text(
+            1.01,
+            row,
+            f"× {middle / steady.value:.3g}",
+            transform=ax.get_yaxis_transform(),
+            va="center",
+            color=SOFT,
+            size=8.5,
+        )
     ax.plot(first / factor, np.full(first.size, row), "o", mfc="white", color=colour, ms=6, zorder=3)
     _interval(ax, steady, row, factor)
 
 
 @styled
 def decode_length(points, x="new_tokens", by="backend", value=None, ylabel="time of one call"):
-    """Time against length, one line a group: medians with their intervals; no line bends beyond what was measured.
+    """Time against length, one line a group: medians with their intervals; no line bends beyond what was
+    measured.
 
     `points`: one row per group and length with `median` (or value, seconds), `low`, `high` in seconds.
     """
@@ -104,8 +134,9 @@ def decode_length(points, x="new_tokens", by="backend", value=None, ylabel="time
     figure, (ax,) = style.sheet(height=3.6)
     for name, group in found:
         group, (colour, marker) = group.sort_values(x), looks[name]
-        ax.errorbar(group[x], group[value] / factor, style.errors(group, value) / factor, color=colour, marker=marker,
-                    mec="white", mew=0.7, capsize=2.5, elinewidth=1.1, label=name)  # fmt: skip
+        spread = style.errors(group, value) / factor
+        ax.errorbar(group[x], group[value] / factor, spread, color=colour, marker=marker, mec="white",
+                    mew=0.7, capsize=2.5, elinewidth=1.1, label=name)  # fmt: skip
     if style.wide(points[x]) or style.wide(points[value]):
         style.logarithmic(ax.xaxis)
         style.logarithmic(ax.yaxis)
@@ -116,7 +147,8 @@ def decode_length(points, x="new_tokens", by="backend", value=None, ylabel="time
 
 @styled
 def phase_stack(points, by="backend", parts="phase", value=None):
-    """The phases of a request on one bar a group, with each phase's share; medians in seconds, added for the eye only.
+    """The phases of a request on one bar a group, with each phase's share; medians in seconds, added for the
+    eye only.
 
     `points`: one row per group and phase with `median` (or value, seconds).
     """
@@ -144,7 +176,9 @@ def _stack(ax, row, lengths, longest):
     """One bar; a part's share is written on it where it is long enough to hold the text."""
     start, total = 0.0, sum(lengths)
     for i, length in enumerate(lengths):
-        ax.barh(row, length, 0.62, start, color=style.COLOURS[i % len(style.COLOURS)], edgecolor="white", lw=0.8)
+        ax.barh(
+            row, length, 0.62, start, color=style.COLOURS[i % len(style.COLOURS)], edgecolor="white", lw=0.8
+        )
         if length >= 0.07 * longest > 0:
             share = f"{100 * length / total:.0f} %"
             ax.text(start + length / 2, row, share, ha="center", va="center", color="white", size=8)
@@ -155,4 +189,6 @@ def bars_key(ax, names):
     """A legend above the axes for the parts of stacked bars."""
     for i, name in enumerate(names):
         ax.barh([0], [0], color=style.COLOURS[i % len(style.COLOURS)], label=name)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(6, len(names)), handlelength=1, borderaxespad=0.3)
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(6, len(names)), handlelength=1, borderaxespad=0.3
+    )
