@@ -1,0 +1,131 @@
+"""Two spellings of one decoder: today's ONNX with a cache written in place, and the plain operators of opset 17.
+
+Both take the same inputs. `cache_positions` [batch, slots] is the mask in compact form: it says which position each slot
+of the cache holds, and a query at position p attends the slots with a position ≤ p (and > p - window in a sliding layer);
+a slot that holds nothing says EMPTY. So neither form computes a range, and every integer may be int32.
+"""
+
+import numpy as np
+
+EMPTY = 2**30  # in `cache_positions`: no query ever stands so far
+
+
+class InPlace:
+    """Opset 24: TensorScatter writes new keys and values into the cache, Attention reads all of it.
+
+    past and present have one shape [batch, kv heads, slots, width] and may be one buffer: an engine that is given the same
+    memory for both copies nothing. A token's slot is its position.
+    """
+
+    name, opset = "in-place", 24
+
+    def __init__(self, graph, architecture, dtype):
+        self.g, self.a, self.dtype = graph, architecture, dtype
+
+    def layer_norm(self, x, weight, bias):
+        return self.g("LayerNormalization", x, weight, bias, epsilon=self.a.epsilon)
+
+    def rms_norm(self, x, weight, dtype):
+        return self.g("RMSNormalization", x, weight, epsilon=self.a.epsilon)
+
+    def gelu(self, x):
+        return self.g("Gelu", x, approximate="tanh")
+
+    def prepare(self, positions, slots):
+        """What all layers share: masks (true: attend) per kind of layer, and where new rows go."""
+        g = self.g
+        query = g("Unsqueeze", positions, g.constant([1, 3], np.int64))
+        key = g("Unsqueeze", slots, g.constant([1, 2], np.int64))
+        self.masks = {"full": g("LessOrEqual", key, query)}
+        if "sliding" in self.a.kinds:
+            oldest = g("Sub", query, g.constant(self.a.window, np.int32))
+            self.masks["sliding"] = g("And", self.masks["full"], g("Greater", key, oldest))
+        first = g("Gather", positions, g.constant(0, np.int64), axis=1)
+        self.first = g("Cast", first, to=7)  # int64, as TensorScatter wants it
+
+    def waves(self, angles):
+        """(cos, sin) [batch, token, width / 2] of the angles, in the graph's type."""
+        return self.g("Cos", angles), self.g("Sin", angles)
+
+    def rotate(self, x, waves):
+        return self.g("RotaryEmbedding", x, *waves)
+
+    def cached(self, past, new):
+        return self.g("TensorScatter", past, new, self.first, axis=2)
+
+    def attend(self, q, k, v, kind):
+        """[batch, heads, token, width] of softmax(scale·q·kᵀ under the mask)·v, query heads sharing key heads."""
+        return self.g("Attention", q, k, v, self.masks[kind], scale=self.a.scale)
+
+
+class Growing:
+    """Opset 17, with operators that TensorRT 8.6 knows: past [batch, kv heads, past, width], present is longer.
+
+    present = past followed by the new rows; `rows` gives the new rows alone, for a caller who keeps the cache himself.
+    """
+
+    name, opset = "growing", 17
+
+    def __init__(self, graph, architecture, dtype):
+        self.g, self.a, self.dtype = graph, architecture, dtype
+
+    def layer_norm(self, x, weight, bias):
+        return self.g("LayerNormalization", x, weight, bias, epsilon=self.a.epsilon)
+
+    def rms_norm(self, x, weight, dtype):
+        g = self.g
+        mean = g("ReduceMean", g("Mul", x, x), axes=[-1], keepdims=1)
+        root = g("Sqrt", g("Add", mean, g.constant(self.a.epsilon, dtype)))
+        return g("Mul", g("Div", x, root), weight)
+
+    def gelu(self, x):
+        """x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2: the form that GPT-2 and Gemma were trained with."""
+        g = self.g
+        cube = g("Mul", g("Mul", x, x), g("Mul", x, g.constant(0.044715, self.dtype)))
+        inner = g("Mul", g("Add", x, cube), g.constant((2 / np.pi) ** 0.5, self.dtype))
+        outer = g("Add", g("Tanh", inner), g.constant(1.0, self.dtype))
+        return g("Mul", g("Mul", x, g.constant(0.5, self.dtype)), outer)
+
+    def prepare(self, positions, slots):
+        """What all layers share: per kind of layer what is added to the scores, 0 or a large negative number."""
+        g = self.g
+        query = g("Unsqueeze", positions, g.constant([1, 2, 4], np.int64))
+        key = g("Unsqueeze", slots, g.constant([1, 2, 3], np.int64))
+        self.masks = {"full": self._added(g("Greater", key, query))}
+        if "sliding" in self.a.kinds:
+            newest_lost = g("Sub", query, g.constant(self.a.window - 1, np.int32))
+            self.masks["sliding"] = g("Add", self.masks["full"], self._added(g("Less", key, newest_lost)))
+
+    def _added(self, hidden):
+        never = -30000.0 if self.dtype == np.float16 else -1e30
+        return self.g("Where", hidden, self.g.constant(never, self.dtype), self.g.constant(0.0, self.dtype))
+
+    def waves(self, angles):
+        """(cos, sin) [batch, 1, token, width] of the angles, each twice, in the graph's type."""
+        both = self.g("Unsqueeze", self.g("Concat", angles, angles, axis=-1), self.g.constant([1], np.int64))
+        return self.g("Cos", both), self.g("Sin", both)
+
+    def rotate(self, x, waves):
+        g, (cos, sin) = self.g, waves
+        left, right = g("Split", x, outputs=2, axis=-1)
+        turned = g("Concat", g("Neg", right), left, axis=-1)
+        return g("Add", g("Mul", x, cos), g("Mul", turned, sin))
+
+    def cached(self, past, new):
+        return self.g("Concat", past, new, axis=2)
+
+    def attend(self, q, k, v, kind):
+        """As `InPlace.attend`; query heads that share a key head stand in an axis of their own."""
+        g, a = self.g, self.a
+        group = a.heads // a.kv_heads
+        q = g("Reshape", g("Mul", q, g.constant(a.scale, self.dtype)), self._shape(0, a.kv_heads, group, -1, a.head_width))
+        k, v = (g("Unsqueeze", x, g.constant([2], np.int64)) for x in (k, v))
+        scores = g("Add", g("MatMul", q, g("Transpose", k, perm=[0, 1, 2, 4, 3])), self.masks[kind])
+        mixed = g("MatMul", g("Softmax", scores, axis=-1), v)
+        return g("Reshape", mixed, self._shape(0, a.heads, -1, a.head_width))
+
+    def _shape(self, *sizes):
+        return self.g.constant(list(sizes), np.int64)
+
+
+FORMS = {form.name: form for form in (InPlace, Growing)}
