@@ -1,0 +1,226 @@
+"""ONNX Runtime: the cache is written in place, what ran is read back, and what cannot be measured is refused."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from llmresearch import export, matrix, models, runner
+from llmresearch.backends import ort_session
+from llmresearch.backends.ort import Ort
+from llmresearch.export import ExportError, Variant
+from llmresearch.failures import classify_failure
+from llmresearch.frames import read
+from tests.tiny_models import made
+
+PROMPTS = [models.seeded_ids(211, 12, seed=1, index=i) for i in range(2)]
+FORCED = models.seeded_ids(211, 30, seed=7)
+
+
+def cell(**values):
+    known = {"device": "cpu", "dtype": "fp32", "concurrency": 1, "new_tokens": 6, "threads": 1, "options": {}, "seed": 42}
+    return SimpleNamespace(**known | values)
+
+
+REASON = Ort().refuses(cell())
+needs_engine = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory):
+    return made("gpt2", tmp_path_factory.mktemp("gpt2"))
+
+
+@pytest.fixture(scope="module")
+def gemma(tmp_path_factory):
+    return made("gemma3", tmp_path_factory.mktemp("gemma3"))
+
+
+def started(folder, ids=PROMPTS, **values):
+    engine = Ort()
+    engine.load(cell(**values), folder)
+    engine.start(cell(**values), ids)
+    return engine
+
+
+def run(engine, phase):
+    engine.prepare(phase)
+    engine.marks.clear()
+    tokens = getattr(engine, phase)()
+    return engine.output(), tokens, len(engine.marks)
+
+
+@needs_engine
+def test_every_phase_gives_the_same_ids_however_often_it_runs(gemma):
+    engine = started(gemma)
+    uncached = run(engine, "generate")
+    assert uncached[1:] == (12, 6)
+    whole = run(engine, "e2e")
+    assert whole == uncached
+    assert run(engine, "prefill") == ([row[:1] for row in whole[0]], 24, 0)
+    for _ in range(2):
+        ids, tokens, marks = run(engine, "decode")
+        assert (tokens, marks) == (12, 6)
+        assert [row[:5] for row in ids] == [row[1:] for row in whole[0]]
+    assert run(engine, "e2e") == whole
+
+
+@needs_engine
+def test_a_prompt_of_one_token_is_no_step(gpt2):
+    engine = started(gpt2, [[5], [17]])
+    whole = run(engine, "generate")
+    assert run(engine, "e2e") == whole
+    assert [row[:5] for row in run(engine, "decode")[0]] == [row[1:] for row in whole[0]]
+
+
+@needs_engine
+def test_rows_of_a_batch_do_not_see_each_other(gpt2):
+    together = run(started(gpt2), "e2e")[0]
+    assert together == [run(started(gpt2, [row]), "e2e")[0][0] for row in PROMPTS]
+
+
+@needs_engine
+def test_the_cache_is_written_where_it_is_and_nowhere_else(gpt2):
+    engine = started(gpt2)
+    before = {name: (array.value.data_ptr(), array.host.copy()) for name, array in engine.buffers.cache.items()}
+    run(engine, "prefill")
+    for name, array in engine.buffers.cache.items():
+        place, old = before[name]
+        assert array.value.data_ptr() == place == array.host.ctypes.data
+        changed = (array.host != old).any(axis=(0, 1, 3))
+        assert changed[:12].all() and not changed[12:].any()
+
+
+@needs_engine
+def test_forced_tokens_and_scores_agree_with_each_other(gemma):
+    engine = started(gemma)
+    found = engine.forced(FORCED, 10)
+    assert (len(found["top1"]), len(found["nll"])) == (21, 20)
+    total, tokens = engine.score(FORCED, first=10)
+    assert tokens == 20 and total == pytest.approx(sum(found["nll"]), rel=1e-5)
+    assert run(engine, "e2e") == run(started(gemma), "e2e")
+
+
+@needs_engine
+def test_scores_do_not_depend_on_how_many_rows_are_scored_at_once(gemma, monkeypatch):
+    whole = started(gemma).score(FORCED)
+    monkeypatch.setattr("llmresearch.backends.ort.SCORED_AT_ONCE", 4)
+    assert started(gemma).score(FORCED) == (pytest.approx(whole[0], rel=1e-6), 29)
+
+
+@needs_engine
+def test_what_ran_is_read_back(gpt2):
+    engine = started(gpt2)
+    run(engine, "prefill")
+    found = engine.evidence()
+    assert (found["dtype"], found["device"], found["threads"], found["opset"]) == ("fp32", "cpu", 1, 24)
+    assert found["providers"] == ["CPUExecutionProvider"] and found["fell_back"] == {} == found["quantised"]
+    assert found["ran"]["CPUExecutionProvider"]["Attention"] == 2
+    assert found["ran"]["CPUExecutionProvider"]["TensorScatter"] == 4
+    assert found["model_sha256"] == models.describe(gpt2).content_sha256
+    assert found["cache_bytes"] == 2 * 2 * (2 * 2 * 64 * 16) * 4
+
+
+@needs_engine
+@pytest.mark.parametrize("method, kernel", [
+    ("blocks", "MatMulNBits"), ("dynamic", "DynamicQuantizeMatMul"), ("static", "MatMulIntegerToFloat"),
+])  # fmt: skip
+def test_eight_bit_cells_ran_integer_kernels(method, kernel, gpt2):
+    engine = started(gpt2, dtype="int8", options={"method": method})
+    found = engine.evidence()
+    assert found["dtype"] == "int8" and found["method"] == method
+    assert found["quantised"].get(kernel, 0) == 9, found["ran"]
+    assert "MatMul" not in found["ran"]["CPUExecutionProvider"]
+
+
+@needs_engine
+def test_an_int8_cell_without_integer_kernels_fails(gpt2):
+    engine = started(gpt2)
+    engine.cell = cell(dtype="int8")
+    with pytest.raises(ort_session.OrtError, match="no int8 layers ran") as caught:
+        engine.evidence()
+    assert classify_failure(str(caught.value)).kind == "invalid output"
+
+
+@needs_engine
+def test_a_file_of_another_model_is_refused(gpt2, gemma):
+    other = str(export.artifact(gemma))
+    with pytest.raises(ort_session.OrtError, match="sha256 mismatch: it was exported from a model of") as caught:
+        Ort().load(cell(options={"onnx": other}), gpt2)
+    assert classify_failure(str(caught.value)).cause == "corrupt file"
+
+
+@needs_engine
+def test_a_truncated_file_is_refused_in_one_sentence(gpt2):
+    path = export.artifact(gpt2, Variant(form="growing"))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ExportError, match="a file is truncated or changed"):
+        Ort().load(cell(options={"onnx": str(path)}), gpt2)
+    with pytest.raises(ort_session.OrtError, match="cannot load it .*rotobuf") as caught:
+        ort_session.opened(path, cell())
+    assert classify_failure(str(caught.value)).cause == "corrupt file" and "\n" not in str(caught.value)
+
+
+@needs_engine
+@pytest.mark.parametrize("ids, words", [
+    ([[1, 2], [3]], "are no batch. Give rows of one length"), ([[1, 211]], "id 211 is outside the vocabulary of 211"),
+    ([list(range(123))], "129 tokens asked, prompt and answer together; the model has 128 positions"),
+])  # fmt: skip
+def test_a_wrong_shape_is_refused(ids, words, gpt2):
+    with pytest.raises(ort_session.OrtError, match=words):
+        started(gpt2, ids)
+
+
+@needs_engine
+def test_memory_takes_one_shape_only(gpt2):
+    engine = started(gpt2)
+    with pytest.raises(ort_session.OrtError, match=r"a shape of \(2, 3\) where \(2, 1\) is bound"):
+        engine.buffers.ids.write(np.zeros((2, 3), np.int32))
+
+
+@needs_engine
+def test_loading_again_lets_go_of_the_first_session(gpt2):
+    import gc
+    import weakref
+
+    engine = started(gpt2)
+    first = weakref.ref(engine.session)
+    engine.load(cell(), gpt2)
+    gc.collect()
+    assert first() is None and engine.session is not None
+
+
+@pytest.mark.parametrize("values, words", [
+    ({"options": {"grph": 1}}, "unknown option 'grph'. Known options: method, onnx, cuda_graph"),
+    ({"dtype": "fp16"}, "computes fp16 in fp32 on a processor.* On cpu it measures fp32 and int8"),
+    ({"dtype": "int8", "device": "cuda"}, "would run 8-bit matrices of this kind on the processor"),
+    ({"dtype": "int8", "options": {"method": "gptq"}}, "method 'gptq' is none of blocks, dynamic, static"),
+    ({"concurrency": 4}, "4 at once need a server"),
+])  # fmt: skip
+def test_what_cannot_be_measured_is_refused_with_the_reason(values, words):
+    import re
+
+    assert re.search(words, Ort().refuses(cell(**values)))
+
+
+def test_without_the_library_the_reason_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(ort_session, "find_spec", lambda name: None)
+    assert Ort().refuses(cell()) == "ort: needs onnxruntime, not installed here: pip install onnxruntime."
+    assert Ort().refuses(cell(device="cuda")).endswith("pip install onnxruntime-gpu.")
+
+
+@needs_engine
+def test_a_worker_measures_it_and_its_record_has_the_evidence(tmp_path):
+    cells = matrix.plan({"backends": ["onnxruntime-cpu"], "models": ["tiny-gpt2"], "repetitions": 2, "warmup": 0})
+    frame = read(runner.measure(cells, tmp_path / "raw.jsonl", progress=False))
+    assert set(frame["status"]) == {"ok"} and set(frame["backend"]) == {"ort"}
+    found = frame["evidence"].iloc[0]
+    assert found["providers"] == ["CPUExecutionProvider"] and len(found["forced"]["top1"]) == 33
+    assert len(frame["output_ids"].iloc[0][0]) == 8
