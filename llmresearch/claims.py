@@ -84,9 +84,7 @@ def verdict(value, low, high, above=None, below=None):
 
 
 def as_estimate(thing, label="measured"):
-    """`thing` as an Estimate: itself, its value, low and high, or a number (an interval of no width if
-    derived).
-    """
+    """`thing` as an Estimate: itself, its value, low and high, or a number (exact if derived)."""
     if isinstance(thing, Estimate):
         return thing
     if all(hasattr(thing, name) for name in ("value", "low", "high")):

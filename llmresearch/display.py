@@ -19,8 +19,7 @@ UNITS = {
     "B": ((2**20, "MiB"), (2**30, "GiB")),
     "J": ((1.0, "J"),),
 }
-"""Unit inside: the scales it may be shown in. Seconds are shown in ms below 10 s, bytes in GiB from 0.1 GiB.
-"""
+"""Unit inside: the scales it may be shown in; seconds in ms below 10 s, bytes in GiB from 0.1 GiB."""
 SECONDS = {"seconds", "median", "mean", "sd", "std", "min", "max", "q25", "q75", "p50", "p90", "p95", "p99"}
 """Columns of statistics: of seconds, where nothing else is said."""
 BADGES = {
@@ -65,8 +64,7 @@ def number(value, decimals=None):
 
 
 def exact(value, unit=""):
-    """A number that somebody chose, such as the line of a claim: '1.05', '20 ms'; no more digits than it has.
-    """
+    """A number that somebody chose, such as a claim's line: '1.05', '20 ms'; no digit more than it has."""
     factor, shown = scale([value], unit)
     return f"{value / factor:,.10g}" + (f" {shown}" if shown else "")
 
@@ -83,8 +81,7 @@ def scale(values, unit):
 
 
 def estimate(value, low=math.nan, high=math.nan, unit=""):
-    """'2.41 ms [2.38, 2.45]': the value, its unit and its interval; without the brackets where there is none.
-    """
+    """'2.41 ms [2.38, 2.45]': value, unit and interval; without the brackets where there is none."""
     if low == high == value and float(f"{value:.4g}") == value:
         return exact(value, unit)
     factor, shown = scale([value], unit)
@@ -231,9 +228,7 @@ def csv(frame):
 
 
 def _intervals(names):
-    """Column → (its low column, its high column): x_low and x_high of x; plain `low` is that of the column
-    before it.
-    """
+    """Column → (its low, its high): x_low and x_high of x; plain `low` is that of the column before it."""
     found = {n: (f"{n}_low", f"{n}_high") for n in names if f"{n}_low" in names and f"{n}_high" in names}
     if "low" in names[1:] and "high" in names:
         found[names[names.index("low") - 1]] = ("low", "high")

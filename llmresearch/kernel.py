@@ -14,9 +14,7 @@ class ThisInterpreter(AsyncKernelManager):
 
     @property
     def kernel_spec(self):
-        """How to start the kernel, without its warnings about frozen modules and a connection inside this
-        machine.
-        """
+        """How to start the kernel, without its warnings about frozen modules and local connections."""
         start = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "--log-level=ERROR"]
         return KernelSpec(
             argv=[*start, "-f", "{connection_file}"], display_name="Python", language="python", env=PROGRESS

@@ -7,16 +7,12 @@ from .matrix import measuring
 from .report import Report, ReportError
 
 PLACES = {"folder": "outputs/smoke", "raw": None, "measure": True}
-"""Parameters that every notebook has: where the report goes, which raw file, and whether to measure what it
-lacks.
-"""
+"""Parameters of every notebook: the report's folder, the raw file, and whether to measure what it lacks."""
 NOT_PARAMETERS = {"In", "Out", "exit", "quit"}
 
 
 def parameters(names):
-    """The parameters among a notebook's `globals()` as a dict: plain values under names without an underscore
-    in front.
-    """
+    """The parameters among a notebook's `globals()`: plain values, no name with an underscore in front."""
     plain = (str, int, float, bool, list, dict, type(None))
     return {
         name: value for name, value in names.items()

@@ -109,9 +109,7 @@ def calibration(found):
 
 
 def model_share(found):
-    """Seconds inside the models over the run's wall seconds after loading; nan where the sidecar does not
-    tell.
-    """
+    """Seconds inside the models over wall seconds after loading; nan where the sidecar does not tell."""
     facts = found["facts"]
     inside = facts.get("model_seconds") or found.get("model_seconds") or math.nan
     after = (facts.get("wall_seconds") or math.nan) - (facts.get("load_seconds") or 0.0)

@@ -1,6 +1,4 @@
-"""Executing a study's notebook, and rendering what it showed: Markdown with figures, one self-contained HTML
-file.
-"""
+"""Executing a study's notebook, and rendering it: Markdown with figures, one self-contained HTML file."""
 
 import ast
 from dataclasses import dataclass
@@ -17,9 +15,7 @@ from .report import make, write
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = ("folder", "raw", "measure")
-"""Parameters that say where things lie and whether to measure: not shown, so that a page does not depend on
-them.
-"""
+"""Where things lie and whether to measure: not shown, so that a page does not depend on them."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +100,7 @@ def _literal(node):
 
 
 def parameters(notebook, params_file=None, overrides=None):
-    """The parameters of one execution; refuses names that the notebook does not have, with the nearest that
-    it has.
-    """
+    """The parameters of one execution; refuses names that the notebook lacks, and says the nearest."""
     from .matrix import load
 
     values = load(params_file) if params_file else {}
@@ -200,9 +194,7 @@ def render(executed, out, study):
 
 
 def tidy(notebook):
-    """The notebook without what differs from run to run: ids, times, progress bars, noise, places, error
-    markers.
-    """
+    """The notebook without what differs from run to run: ids, times, progress bars, noise, places."""
     notebook.metadata = {k: v for k, v in notebook.metadata.items() if k in ("kernelspec", "language_info")}
     notebook.metadata.get("language_info", {}).pop("version", None)
     for index, cell in enumerate(notebook.cells):
@@ -237,8 +229,7 @@ def summary(folder):
 
 
 def markdown(notebook):
-    """The notebook as Markdown: prose, tables and links to figures; code folded away, no progress, no noise.
-    """
+    """The notebook as Markdown: prose, tables, links to figures; code folded away, no progress, no noise."""
     from nbconvert import MarkdownExporter
     from traitlets.config import Config
 
@@ -249,9 +240,7 @@ def markdown(notebook):
 
 
 def html(notebook, manifest, title):
-    """The notebook as one HTML file that needs nothing else: styles and figures inside, no script from
-    elsewhere.
-    """
+    """The notebook as one HTML file that needs nothing else: styles and figures inside, no script."""
     from nbconvert import HTMLExporter
     from traitlets.config import Config
 

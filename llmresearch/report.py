@@ -88,9 +88,7 @@ class Report:
         return Piece(*page.table(item, display.Shown(frame, units, longest))).show()
 
     def figure(self, figure, caption, name=None, data=None, label="measured"):
-        """The figure as a Piece, numbered and captioned; figures/<name>.png, and its source `data` as .csv
-        beside it.
-        """
+        """The figure as a Piece, numbered; figures/<name>.png, and its source `data` as .csv beside it."""
         item = self._item("figure", caption, name, label)
         png = BytesIO()
         figure.savefig(png, **PNG)
