@@ -30,6 +30,7 @@ BACKENDS = {
     "fake": "fake.Fake",
     "hf": "hf.Hf",
     "hf-compile": "hf_compile.HfCompile",
+    "ort": "ort.Ort",
     "llamacpp": "llamacpp.LlamaCpp",
     "ollama": "ollama_http.Ollama",
     "openai": "openai_http.OpenAi",

@@ -1,0 +1,197 @@
+"""One suite over all engines: what each must do on the same small model, given the same token ids."""
+
+import gc
+import importlib
+import math
+import weakref
+
+import numpy as np
+import pytest
+
+from llmresearch import backends, matrix, models, worker
+from llmresearch.backends import BACKENDS, backend
+from llmresearch.records import LlmResearchError
+from llmresearch.worker import FORCED_PROMPT, FORCED_STEPS
+
+VOCAB, PROMPT, NEW, BATCH = 211, 12, 5, 2
+SMALL = {"name": "small", "seeded": True, "layers": 1, "hidden": 64, "heads": 2, "vocab": VOCAB}
+ROWS = [models.seeded_ids(VOCAB, PROMPT, seed=1, index=i) for i in range(BATCH)]
+FORCED = models.seeded_ids(VOCAB, FORCED_PROMPT + FORCED_STEPS, seed=7)
+METHODS = ("refuses", "load", "start", "prepare", "prefill", "decode", "e2e", "generate", "settle", "output", "forced",
+           "evidence", "close")  # fmt: skip
+PHASES = {"prefill": 1, "decode": NEW, "e2e": NEW, "generate": NEW}  # ids that each phase gives per row
+SERVERS = ("ollama", "openai")  # they take text, not ids: their tests have a stand-in server
+
+# torch's own compiler imports a module of torch that torch has deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+
+
+def cell(name, **values):
+    """A cell as the plan makes it for this backend, on the small model."""
+    scenario = {"name": "s", "prompt_tokens": PROMPT, "new_tokens": NEW, "batch": BATCH}
+    asked = {"backends": [name], "models": [SMALL], "scenarios": [scenario], "phases": list(PHASES), "threads": 1}
+    return matrix.plan(asked | values)[0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # two threads on a busy machine wait for each other
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def small(cache):
+    """A random model whose greedy text is not one token repeated: its weights are 20 times as large."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = models.folder(SMALL)
+    weights = load_file(folder / "model.safetensors")
+    louder = {name: w * np.float32(20 if w.ndim == 2 else 1) for name, w in weights.items()}
+    save_file(louder, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def skip_absent(name, asked):
+    """Skips with the sentence that `llmresearch doctor` prints where the engine is not here."""
+    reason = backend(name)().refuses(asked)
+    if reason:
+        pytest.skip(reason)
+
+
+def ran(name, folder):
+    """(engine, {phase: (ids, tokens, marks)}) after each phase, run once and then again in another order."""
+    engine, asked = backend(name)(), cell(name)
+    engine.load(asked, folder)
+    engine.start(asked, ROWS)
+    found = {}
+    for phase in [*PHASES, "decode", "e2e", "prefill"]:
+        engine.prepare(phase)
+        engine.marks.clear()
+        engine.settle()
+        tokens = getattr(engine, phase)()
+        engine.settle()
+        now = engine.output(), tokens, len(engine.marks)
+        assert found.setdefault(phase, now) == now, f"{phase} gave other ids the second time"
+    return engine, found
+
+
+@pytest.fixture(scope="module")
+def reference(small):
+    engine, found = ran("hf", small)
+    return found | {"forced": engine.forced(FORCED, FORCED_PROMPT)}
+
+
+@pytest.fixture(scope="module", params=[name for name in BACKENDS if name not in SERVERS])
+def measured(request, small):
+    """(name, engine, what its phases gave); the engine is loaded once for all tests."""
+    skip_absent(request.param, cell(request.param))
+    engine, found = ran(request.param, small)
+    yield request.param, engine, found
+    engine.close()
+
+
+def against_reference(name):
+    if not getattr(backend(name), "needs_weights", True):
+        pytest.skip(f"{name}: has a law instead of weights.")
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_line_in_the_table_is_a_whole_backend(name):
+    kind = backend(name)
+    wanted = [method for method in METHODS if not (method == "generate" and name in SERVERS)]  # servers always cache
+    assert all(callable(getattr(kind, method, None)) for method in wanted)
+    assert kind.name == name and callable(kind.clock) and kind().marks == []
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_backend_is_ready_or_says_in_one_sentence_what_it_lacks(name):
+    for device in ("cpu", "cuda"):
+        reason = backend(name)().refuses(cell(name, device=device))
+        assert reason is None or (reason.startswith(f"{name}: ") and "\n" not in reason and reason.endswith("."))
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "fake"])
+def test_an_option_that_means_nothing_is_refused_by_name(name):
+    reason = backend(name)().refuses(cell(name, backends=[{"name": name, "optoin": 1}]))
+    assert "unknown option 'optoin'. Known options:" in reason
+
+
+def test_asked_for_tokens_are_made_and_counted(measured):
+    name, _, found = measured
+    for phase, per_row in PHASES.items():
+        ids, tokens, marks = found[phase]
+        assert [len(row) for row in ids] == [per_row] * BATCH, phase
+        assert tokens == BATCH * (PROMPT if phase == "prefill" else per_row), phase
+        assert marks == (per_row if phase in ("decode", "e2e") else marks), phase
+    if getattr(backend(name), "needs_weights", True):
+        assert len({tuple(row) for row in found["e2e"][0]}) == BATCH, "rows see different prompts"
+
+
+def test_greedy_ids_are_those_of_the_reference(measured, reference):
+    name, _, found = measured
+    against_reference(name)
+    for phase in PHASES:
+        assert found[phase][0] == reference[phase][0], phase
+
+
+def test_forced_and_varied_tokens_give_the_same_argmax(measured, reference):
+    name, engine, _ = measured
+    against_reference(name)
+    found = engine.forced(FORCED, FORCED_PROMPT)
+    assert len(found["top1"]) == FORCED_STEPS + 1 and len(set(found["top1"])) > 10
+    assert found["top1"] == reference["forced"]["top1"]
+    assert found["nll"] == pytest.approx(reference["forced"]["nll"], abs=0.05)
+
+
+def test_a_text_scores_as_its_forced_tokens_do(measured):
+    name, engine, _ = measured
+    against_reference(name)
+    nll = engine.forced(FORCED, FORCED_PROMPT)["nll"]
+    total, tokens = engine.score(FORCED, first=FORCED_PROMPT)
+    assert tokens == FORCED_STEPS and total == pytest.approx(math.fsum(nll), rel=2e-3)
+
+
+def test_evidence_says_which_engine_ran_in_which_type_where(measured):
+    name, engine, _ = measured
+    found = engine.evidence()
+    assert found["engine"] and found["device"] == "cpu" and found["dtype"] == "fp32"
+    assert worker.json.loads(worker.json.dumps(found)) is not None
+
+
+def test_a_model_loaded_again_is_there_once(small, measured):
+    """The engine under test is loaded a second time; what it held before must be gone."""
+    name, engine, found = measured
+    against_reference(name)
+    held = [weakref.ref(value) for key, value in vars(engine).items() if key in ("model", "session") and value is not None]
+    assert held
+    engine.load(cell(name), small)
+    engine.start(cell(name), ROWS)
+    engine.prepare("e2e")
+    engine.e2e()
+    assert engine.output() == found["e2e"][0]
+    gc.collect()
+    assert [reference() for reference in held] == [None] * len(held)
+
+
+def test_a_request_longer_than_the_model_is_refused(measured):
+    name, engine, _ = measured
+    against_reference(name)
+    with pytest.raises(LlmResearchError, match=r"1034 tokens asked|1,034 tokens asked"):
+        engine.start(cell(name), [models.seeded_ids(VOCAB, 1029, seed=1)])
+
+
+def test_a_worker_turns_an_absent_engine_into_a_refused_record(monkeypatch):
+    module = importlib.import_module(f"{backends.__name__}.ort_session")
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    found = worker._refusal(backend("ort")().refuses(cell("ort")))
+    assert found["status"] == "refused" and "not installed here: pip install onnxruntime." in found["reason"]
