@@ -75,7 +75,9 @@ def declared(notebook):
     try:
         cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ReportError(f"{notebook}: cannot be read as a notebook ({error}). Restore it from a copy.") from error
+        raise ReportError(
+            f"{notebook}: cannot be read as a notebook ({error}). Restore it from a copy."
+        ) from error
     for cell in cells:
         if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", []):
             return _assignments("".join(cell["source"]))

@@ -1,5 +1,4 @@
-"""Did a second run of a study say the same? Ratios are compared with their intervals; absolute times are not.
-"""
+"""Did a second run of a study say the same? Ratios are compared with intervals; absolute times are not."""
 
 import json
 import math
@@ -29,8 +28,7 @@ def reproduced(first, second, tolerance=TOLERANCE):
 
 
 def conclusion(table):
-    """One word for the whole: NOT REPRODUCED if any claim is not, REPRODUCED if all that were compared are.
-    """
+    """NOT REPRODUCED if any claim is not, REPRODUCED if all that were compared are, else UNDECIDED."""
     found = set(table["verdict"]) - {"not compared"}
     if "not reproduced" in found:
         return "NOT REPRODUCED"
@@ -66,8 +64,7 @@ def _compared(id, a, b, tolerance):
 
 
 def _logs(claim):
-    """(value, low, high) on the log scale; nan where there is no end, -inf where the interval reaches zero.
-    """
+    """(value, low, high) on the log scale; nan where there is no end, -inf where it reaches zero."""
     ends = [math.nan if claim[k] is None else float(claim[k]) for k in ("value", "low", "high")]
     return [math.log(x) if x > 0 else math.nan if math.isnan(x) else -math.inf for x in ends]
 

@@ -28,8 +28,7 @@ in it differs by 200.
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where a report does not follow from its raw file; `line` counts from 1, 0 for a whole file.
-    """
+    """One place where a report does not follow from its raw file; `line` counts from 1, 0: whole file."""
 
     file: str
     line: int
@@ -54,8 +53,7 @@ def verify(folder, notebook=None):
 
 
 def derive(folder, elsewhere, notebook=None):
-    """Render the report of `folder` again from its raw file; the folder in `elsewhere` that holds the result.
-    """
+    """Render the report of `folder` again from its raw file; the folder in `elsewhere` with the result."""
     folder = Path(folder).resolve()
     manifest = _manifest(folder)
     notebook = render.find(manifest["study"], notebook)

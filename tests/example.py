@@ -13,9 +13,7 @@ _FOLDER = TemporaryDirectory()
 
 @cache
 def rendered():
-    """The Rendered pages of the fixture notebook, measured with the fake backend; leave its files as they
-    are.
-    """
+    """The Rendered pages of the fixture notebook, measured with the fake backend; leave them as they are."""
     return render.report("fixture", out_folder=_FOLDER.name, notebook=NOTEBOOK, overrides={"repetitions": 9})
 
 

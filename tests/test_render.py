@@ -1,6 +1,4 @@
-"""From a notebook to its pages: parameters are checked first, failures are one sentence, nothing comes from
-elsewhere.
-"""
+"""From a notebook to its pages: parameters first, failures in a sentence, nothing from elsewhere."""
 
 import re
 import sys

@@ -1,6 +1,4 @@
-"""Figures of what it takes: money against speed, the share of the hardware's limit, and where the memory
-goes.
-"""
+"""Figures of what it takes: money against speed, share of the hardware's limit, where memory goes."""
 
 import numpy as np
 
@@ -36,9 +34,7 @@ def cost_throughput(points, x="tokens_per_s", y="usd_per_million_tokens", name="
 
 
 def pareto(speed, cost):
-    """A mask of the points that no other beats: none is at least as fast and as cheap, and better in one of
-    both.
-    """
+    """A mask of the points that no other beats: as fast and as cheap, and better in one of both."""
     speed, cost = np.asarray(speed, float), np.asarray(cost, float)
     at_least = (speed[None] >= speed[:, None]) & (cost[None] <= cost[:, None])
     better = (speed[None] > speed[:, None]) | (cost[None] < cost[:, None])

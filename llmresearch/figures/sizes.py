@@ -55,17 +55,13 @@ def _law(ax, law, sizes, factor, colour):
 
 
 def _range(law, sizes):
-    """The smallest and the largest size that a law was fitted to; those that are drawn where it does not
-    tell.
-    """
+    """The smallest and largest size that a law was fitted to; those drawn where it does not tell."""
     low, high = getattr(law, "range", (np.nan, np.nan))
     return (low, high) if np.isfinite([low, high]).all() else (sizes.min(), sizes.max())
 
 
 def curve(law, sizes):
-    """(value, low, high) of a law at `sizes` as arrays: its prediction, and the interval of a new point where
-    it has one.
-    """
+    """(value, low, high) of a law at `sizes`: its prediction, and a new point's interval where it has one."""
     value = np.asarray(law.predict(sizes), float)
     low, high = law.interval(sizes) if hasattr(law, "interval") else np.full((2, len(sizes)), np.nan)
     return value, np.asarray(low, float), np.asarray(high, float)

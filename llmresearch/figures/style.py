@@ -1,6 +1,4 @@
-"""One look for every figure: colour-blind-safe colours, thin lines, units on every axis, a word where data
-are missing.
-"""
+"""One look for every figure: colour-blind-safe, units on every axis, a word where data are missing."""
 
 from functools import wraps
 import math
@@ -14,9 +12,7 @@ from pandas import CategoricalDtype
 from ..claims import ReportError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4E9A", "#6b6b6b")
-"""Okabe and Ito (2008), Color Universal Design, without yellow (too faint on white); a violet and a grey
-added.
-"""
+"""Okabe and Ito (2008) without yellow (too faint on white); a violet and a grey added."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 INK, SOFT, GRID = "#1c2128", "#57606a", "#e4e8ec"
 VERDICTS = {"faster": "#009E73", "slower": "#D55E00", "equivalent": "#0072B2", "undecided": "#8a8f98"}
@@ -76,9 +72,7 @@ def colours(names):
 
 
 def groups(frame, by):
-    """(name, rows): models by size, categories in their order, others as they appear; one nameless group
-    without `by`.
-    """
+    """(name, rows): models by size, categories in their order, others as they appear; one without `by`."""
     if by is None or by not in frame:
         return [("", frame)]
     words = frame[by].astype(str)

@@ -50,9 +50,7 @@ def _strip(ax, group, value, row, factor, colour):
 
 
 def _interval(ax, found, row, factor, colour=INK):
-    """The median as an upright bar, its interval as a line with ends; only the bar where there is no
-    interval.
-    """
+    """The median as an upright bar, its interval as a line with ends; only the bar where it has none."""
     ax.plot(
         [found.value / factor] * 2,
         [row - 0.36, row + 0.36],
