@@ -15,7 +15,7 @@ class ThisInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self):
         """How to start the kernel, without its warnings about frozen modules and local connections."""
-        start = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "--log-level=ERROR"]
+        start = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "--log-level=CRITICAL"]
         return KernelSpec(
             argv=[*start, "-f", "{connection_file}"], display_name="Python", language="python", env=PROGRESS
         )

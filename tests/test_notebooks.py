@@ -15,8 +15,8 @@ HERE = Path(__file__).parent.parent
 NOTEBOOKS = [example.NOTEBOOK, *sorted((HERE / "notebooks").glob("*.ipynb"))]
 PARAMETERS = sorted((HERE / "params").rglob("*.yaml"))
 LONGEST_CELL = 16
-ALLOWED = r"95 %|^\s*\d+\. |^#+ [\d.]+ "
-"""The level of every interval, the numbers of a list and of a heading."""
+ALLOWED = r"9[059] %|^\s*\d+\. |^#+ [\d.]+ "
+"""The levels of intervals, the numbers of a list and of a heading."""
 
 
 def code(notebook):
