@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from llmresearch import models
 from llmresearch.backends.hf import Hf, ModelTooShort
+from llmresearch.texts import read_text
 
 SMALL = {"name": "small", "seeded": True, "layers": 2, "hidden": 16, "heads": 2, "vocab": 211}
 FORCED = models.seeded_ids(211, 20, seed=7)
@@ -187,7 +188,7 @@ def test_nothing_of_the_device_is_timed_where_there_is_none(small):
 
 
 @pytest.mark.slow
-def test_gemma_says_paris_and_has_the_perplexity_of_the_other_engines():
+def test_gemma_knows_the_capital_of_italy():
     folder = models.folder("gemma3-270m")
     ids = models.prompt_ids(folder, "The capital of France is Paris. The capital of Italy is")
     engine = loaded(folder, [ids], new_tokens=3)
@@ -196,3 +197,15 @@ def test_gemma_says_paris_and_has_the_perplexity_of_the_other_engines():
 
     assert Tokenizer.from_file(str(folder / "tokenizer.json")).decode(made).strip().startswith("Rome")
     assert engine.evidence()["parameters"] == 268_098_176
+
+
+@pytest.mark.slow
+def test_gemma_has_the_perplexity_that_two_engines_agreed_on():
+    """21.297: transformers and llama.cpp, both fp32, on windows of the first token and 511 of the text's."""
+    folder = models.folder("gemma3-270m")
+    begin, *ids = models.prompt_ids(folder, read_text("evaluation").strip())
+    engine = loaded(folder, [ids[:4]])
+    scores = [engine.score([begin, *ids[place : place + 511]]) for place in range(0, len(ids), 511)]
+    total, tokens = map(sum, zip(*scores))
+    assert tokens == 654
+    assert math.isclose(math.exp(total / tokens), 21.297, abs_tol=5e-4)
