@@ -21,7 +21,9 @@ UNITS = {
 }
 """Unit inside: the scales it may be shown in; seconds in ms below 10 s, bytes in GiB from 0.1 GiB."""
 SECONDS = {"seconds", "median", "mean", "sd", "std", "min", "max", "q25", "q75", "p50", "p90", "p95", "p99"}
-"""Columns of statistics: of seconds, where nothing else is said."""
+"""Columns of a summary of calls, which are seconds there; elsewhere a mean may be of anything."""
+OF_CALLS = {"tokens_per_s", "sessions", "unit_of_replication"}
+"""Columns by which a summary of calls is known."""
 BADGES = {
     "supported": "good", "refuted": "bad", "undecided": "open", "not measured": "none",
     "faster": "good", "slower": "bad", "equivalent": "none",
@@ -101,15 +103,16 @@ def chance(p):
 class Shown:
     """A table ready to be shown: heads, rows of text, which columns are numbers and which cells are badges.
 
-    `units` maps a column to its unit inside (s, B, J, or any text); columns called seconds, bytes or like a
-    statistic of seconds need no entry. `x`, `x_low`, `x_high` (or any column, then `low`, then `high`) become
-    one with an interval.
+    `units` maps a column to its unit inside (s, B, J, or any text). Columns called seconds or bytes need no
+    entry, nor do the statistics of a summary of calls. `x`, `x_low`, `x_high` (or any column, then `low`,
+    then `high`) become one with an interval.
     """
 
     def __init__(self, frame, units=None, longest=LONGEST):
         frame = flat(frame)
         self.hidden = max(0, len(frame) - longest)
         frame = frame.head(longest)
+        self.of_calls = "median" in frame and bool(OF_CALLS & set(frame.columns))
         self.units = dict(getattr(frame, "attrs", {}).get("units", {})) | dict(units or {})
         intervals = _intervals(list(frame.columns))
         used = {edge for pair in intervals.values() for edge in pair}
@@ -154,7 +157,7 @@ class Shown:
         if name in self.units:
             return self.units[name]
         text = str(name)
-        if text in SECONDS or text.endswith("seconds"):
+        if text.endswith("seconds") or (self.of_calls and text in SECONDS):
             return "s"
         if text == "bytes" or text.endswith("_bytes"):
             return "B"

@@ -103,6 +103,7 @@ def test_a_table_shows_ms_and_gib_and_keeps_seconds_and_bytes_in_its_file(report
     frame = pd.DataFrame(
         {
             "backend": ["hf"],
+            "sessions": [3],
             "median": [0.0123456],
             "low": [0.0121],
             "high": [0.0126],
@@ -110,10 +111,10 @@ def test_a_table_shows_ms_and_gib_and_keeps_seconds_and_bytes_in_its_file(report
         }
     )
     piece = report.table(frame, "Time per call.", name="times")
-    assert "| backend | median, ms [95 % interval] | weights bytes, GiB |" in piece.markdown
-    assert "| hf | 12.35 [12.10, 12.60] | 2.000 |" in piece.markdown
+    assert "| backend | sessions | median, ms [95 % interval] | weights bytes, GiB |" in piece.markdown
+    assert "| hf | 3 | 12.35 [12.10, 12.60] | 2.000 |" in piece.markdown
     text = (report.folder / "tables" / "times.csv").read_text()
-    assert text == "backend,median,low,high,weights_bytes\nhf,0.0123456,0.0121,0.0126,2147483648\n"
+    assert text == "backend,sessions,median,low,high,weights_bytes\nhf,3,0.0123456,0.0121,0.0126,2147483648\n"
 
 
 def test_estimates_in_a_table_become_three_columns_of_its_file(report):
@@ -132,6 +133,11 @@ def test_low_and_high_belong_to_the_column_before_them(report):
     piece = report.table(frame, "Foretold.")
     assert "| measured seconds, ms | foretold seconds, ms [95 % interval] | ratio |" in piece.markdown
     assert "| 500.0 | 400 [300, 500] | 1.250 |" in piece.markdown
+
+
+def test_a_mean_of_anything_is_no_time(report):
+    piece = report.table(pd.DataFrame({"size": ["7 B"], "mean": [0.25], "median": [0.5]}), "Errors, %.")
+    assert "| size | mean | median |" in piece.markdown and "| 7 B | 0.2500 | 0.5000 |" in piece.markdown
 
 
 def test_counts_are_no_seconds_and_chances_have_three_decimals(report):
