@@ -59,9 +59,7 @@ def main(rows=100_000):
         for _ in range(3)
     ]
     imports = min(float(line.split()[0]) for line in done)
-    print(
-        f"{rows:,} configurations: {first:.3f} s the first time, {again:.3f} s again: {rows / again:,.0f} a second"
-    )
+    print(f"{rows:,} configurations: {first:.3f} s, {again:.3f} s again, {rows / again:,.0f} a second")
     print(f"one answer: {1e3 * single:.2f} ms")
     print(f"import: {imports:.3f} s; torch loaded: {'True' in done[0]}")
 

@@ -57,9 +57,9 @@ def test_bytes_a_token_are_exact_where_the_physics_is(rows):
 
 def test_the_old_formulas_are_judged_on_the_same_rows_and_are_far_off():
     found = validation.against_legacy().set_index("method")
-    assert found.loc["this sizer", "mape"] < 1
-    assert found.loc["legacy-plan", "mape"] > 30
-    assert found.loc["legacy-8pct", "mape"] > 5
+    assert found.loc["this sizer", "mean_percent"] < 1
+    assert found.loc["legacy-plan", "mean_percent"] > 30
+    assert found.loc["legacy-8pct", "mean_percent"] > 5
     assert found.n.nunique() == 1
 
 
@@ -77,3 +77,17 @@ def test_coverage_of_the_plans_axes_says_what_was_measured_and_what_only_compute
     assert found[found.axis == "sequence length"].shape[0] == 10
     assert found.answered.all()
     assert (found[found.axis == "GPUs"].measured > 0).sum() >= 4
+
+
+def test_a_mean_error_has_an_interval_over_families(rows):
+    found = validation.mean_error(validation.judged(rows))
+    assert 0 < found.low < found.value < found.high < 2
+    assert found.unit_of_replication == "family"
+
+
+def test_the_figures_of_the_validation_are_drawn(rows):
+    from llmresearch.sizer import drawing
+
+    panels = drawing.agreement(validation.predicted_against_measured(rows)).axes
+    assert [panel.get_title(loc="left") for panel in panels[:5]] == list(drawing.PARTS.values())
+    assert "error (%)" in drawing.errors(validation.judged(rows)).axes[0].get_ylabel()

@@ -133,7 +133,8 @@ def _physical(parts, budget, facts, settings, down, up, c):
     kernels repack the weights, and the profiled blocks are not to be had again (two logged starts failed so,
     at 0.95; one at 0.90 ran).
     """
-    logits = settings.seqs * facts.vocab * 4.0 * c["mxfp4_warm_up_copies"]
+    copies = c["activation"]["sampler"]["copies"] + facts.value_bytes / 4
+    logits = settings.seqs * facts.vocab * 4.0 * copies
     on_top = parts["cuda_graphs"] - parts["subtracted"] + np.where(facts.mxfp4 > 0, logits, 0.0)
     used = budget + on_top + llama_cpp.context_bytes(settings, c)
     wide = 0.5 * on_top
@@ -142,7 +143,7 @@ def _physical(parts, budget, facts, settings, down, up, c):
 
 
 def _bounds(name, parts, facts, settings, asked, group, stretch, c):
-    """(low, high) of a component; what is certainly absent is 0, and a version not given reaches to the oldest."""
+    """(low, high) of a component; what is absent is 0, and a version not given reaches to the oldest."""
     value = parts[name]
     low, high = conformal.bounds(name, value, group, stretch, c)
     if name in ("activation", "non_kv"):

@@ -45,7 +45,6 @@ def fit(data, keep=None):
         "non_torch": _non_torch(data, keep),
         "cuda_graphs": _graphs(data, keep, weight),
         "contexts_gib": PRIORS["contexts_gib"],
-        "mxfp4_warm_up_copies": 3.127,
     }
 
 

@@ -5,6 +5,7 @@ thresholds.
 import numpy as np
 import pandas as pd
 
+from ..intervals import Estimate
 from ..records import LlmResearchError
 from . import answers, conformal, fit, legacy, profiles
 from .coefficients import coefficients
@@ -39,7 +40,7 @@ def table(data=None):
         "row_id": data.rows.row_id, "model": data.rows.model, "family": data.family,
         "size_class": [size_class(spec.params, spec.experts) for spec in _specs(data)],
         "multimodal": data.asked.facts.multimodal > 0, "settled": fit.settled(data),
-        "version": data.asked.settings.version,
+        "version": data.rows.engine_version,
         "tp": data.rows.tp, "weight_format": data.rows.weight_format, "fits": data.rows.fits,
         "evidence": data.rows.evidence,
         "gpu_given": data.rows.gpu_memory_gib.notna() & data.rows.gpu_memory_utilization.notna(),
@@ -154,7 +155,7 @@ def by(rows, column, name="non_kv"):
     seen = judged(rows)
     seen = seen.assign(error=error_percent(seen, name))
     seen = seen[seen.error.notna()]
-    return seen.groupby(column).error.agg(n="size", mean="mean", largest="max")
+    return seen.groupby(column).error.agg(n="size", mean_percent="mean", largest_percent="max")
 
 
 def predicted_against_measured(rows):
@@ -218,7 +219,7 @@ def against_legacy():
         ):
             methods[name].append(100 * abs(guess / truth - 1))
     found = [(name, len(errors), np.mean(errors), np.max(errors)) for name, errors in methods.items()]
-    return pd.DataFrame(found, columns=["method", "n", "mape", "largest"])
+    return pd.DataFrame(found, columns=["method", "n", "mean_percent", "largest_percent"])
 
 
 def plan_values():
@@ -279,3 +280,20 @@ def axes():
             answered = estimate(**({"model": "llama-3.1-8b"} | asked[axis](value))).required.value > 0
             rows.append((axis, str(value), counted[axis](value), answered))
     return pd.DataFrame(rows, columns=["axis", "value", "measured", "answered"])
+
+
+def mean_error(rows, name="non_kv", draws=2000, seed=1):
+    """The mean absolute error of a component in percent as an Estimate; families are drawn again, not rows.
+
+    Rows of a family share what the fit has not seen, so that the family is the unit of replication.
+    """
+    errors = error_percent(rows, name).to_numpy()
+    family = rows.family.to_numpy()[~np.isnan(errors)]
+    errors = errors[~np.isnan(errors)]
+    names = np.unique(family)
+    sums = np.array([errors[family == one].sum() for one in names])
+    counts = np.array([(family == one).sum() for one in names])
+    chosen = np.random.default_rng(seed).integers(0, len(names), (draws, len(names)))
+    means = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(errors.mean(), low, high, len(names), "family", "bootstrap of families, 95 %")
