@@ -94,8 +94,8 @@ def test_the_command_line_spells_out_what_the_answer_rests_on():
     )
     assert command == (
         "vllm serve meta-llama/Llama-3.1-8B-Instruct --tensor-parallel-size 1 --max-model-len 4096"
-        " --max-num-seqs 1024 --max-num-batched-tokens 16384 --gpu-memory-utilization 0.9 --kv-cache-dtype fp8"
-        " --quantization fp8 --enforce-eager"
+        " --max-num-seqs 1024 --max-num-batched-tokens 16384 --gpu-memory-utilization 0.9 --kv-cache-dtype"
+        " fp8 --quantization fp8 --enforce-eager"
     )
 
 

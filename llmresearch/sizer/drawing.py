@@ -12,8 +12,8 @@ PARTS = {
 
 
 def _plain(axis):
-    """Ticks of a logarithmic axis as plain numbers, at 1, 2 and 5."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+    """Ticks of a logarithmic axis as plain numbers, at 1 and 3."""
+    axis.set_major_locator(LogLocator(subs=(1, 3), numticks=6))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
