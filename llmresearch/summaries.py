@@ -7,6 +7,8 @@ from .estimates import quantile, session_labels
 from .intervals import needed
 
 TAILS = {"p95": 0.95, "p99": 0.99}
+READ = ("seconds", "tokens", "interval_level", "run_id", "session", "time", "order", "index", "status", "phase", "kind",
+        "contaminated")     # the columns that statistics look at, besides those they group by
 
 
 def timed(df, by=()):
@@ -52,14 +54,14 @@ def summary(df, by, level=0.95):
     session's interval uses the higher level that the looks ask for (`interval_level`).
     """
     by = [by] if isinstance(by, str) else list(by)
-    used = in_time_order(timed(df, by))
-    sessions = pd.Series(session_labels(used), index=used.index)
+    used = in_time_order(timed(df[[c for c in df if c in {*by, *READ}]], by))
+    sessions = pd.Categorical(session_labels(used)).codes
+    columns = {c: used[c].to_numpy(float) for c in ("seconds", "tokens", "interval_level") if c in used}
     rows = []
-    for key, part in used.groupby(by, sort=True, dropna=False, observed=True):
+    for key, at in used.groupby(by, sort=True, dropna=False, observed=True).indices.items():
         row = dict(zip(by, key if isinstance(key, tuple) else (key,)))
-        tokens = part["tokens"].to_numpy(float) if "tokens" in part else None
-        labels = sessions[part.index].to_numpy()
-        rows.append(row | _describe(part["seconds"].to_numpy(float), labels, tokens, _level(part, labels, level)))
+        part = {name: values[at] for name, values in columns.items()}
+        rows.append(row | _describe(part, sessions[at], _level(part, sessions[at], level)))
     out = pd.DataFrame(rows, columns=None if rows else by)
     out.attrs.update(level=level, left_out=used.attrs.get("left out", {}))
     return out
@@ -72,8 +74,9 @@ def _level(part, sessions, level):
     return max(level, float(part["interval_level"].max()))
 
 
-def _describe(x, sessions, tokens, level):
+def _describe(part, sessions, level):
     """The columns of one group."""
+    x, tokens = part["seconds"], part.get("tokens")
     good = np.isfinite(x).all() and (x >= 0).all()
     if not good:
         x = np.where(x < 0, np.nan, x)       # a negative time is as broken as a missing one

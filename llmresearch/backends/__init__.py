@@ -34,6 +34,7 @@ BACKENDS = {
     "llamacpp": "llamacpp.LlamaCpp",
     "ollama": "ollama_http.Ollama",
     "openai": "openai_http.OpenAi",
+    "hf-slowed": "hf_slowed.HfSlowed",
 }
 
 # The names of the earlier studies: (backend, device, dtype or None).

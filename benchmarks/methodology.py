@@ -1,0 +1,112 @@
+"""Does the method tell the truth? Simulated machines, then this one; seeded.
+
+    python benchmarks/methodology.py             every check of the statistics with larger n, and the verdicts of
+                                                 three methods on the same simulated data: about ten minutes
+    python benchmarks/methodology.py quick       the same with the sizes of `llmresearch selfcheck`
+    python benchmarks/methodology.py real [RAW]  identical engines, and slow-downs of 2, 5 and 10 % spun into each
+                                                 call, through the whole harness; RAW is kept and continued
+
+The verdicts beside ours are what is usual: Student's t over all calls pooled, and whose mean is lower.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import llmresearch as lr
+from llmresearch.selfcheck import rivals, statistics
+from llmresearch.stats import compare
+
+FULL = {"aa": {"pairs": 5000}, "ab": {"pairs": 3000}, "coverage": {"studies": 2000}, "fwer": {"families": 1000},
+        "simpson": {"studies": 1000}, "peeking": {"studies": 20_000}, "design": {"campaigns": 300},
+        "verdicts": {"studies": 5000}, "tails": {"studies": 4000}, "scaling": {"families": 1000}, "units": {}}  # fmt: skip
+SLOWED = {"hf-slowed:2": 0.02, "hf-slowed:5": 0.05, "hf-slowed:10": 0.10}
+PARAMS = {
+    "study": "methodology", "models": ["gpt2-5m"], "sessions": 20, "repetitions": 15, "warmup": 5,
+    "phases": ["prefill", "decode"], "scenarios": [{"name": "short", "prompt_tokens": 64, "new_tokens": 16}],
+    "backends": [{"name": "hf", "label": "a"}, {"name": "hf", "label": "b"},
+                 *({"name": "hf-slowed", "label": name.split(":")[1], "slowdown": slow} for name, slow in SLOWED.items())],
+}  # fmt: skip
+
+
+def checks(sizes):
+    """Run every check and print its figures; whether all passed."""
+    good = True
+    for name, arguments in sizes.items():
+        start = time.perf_counter()
+        result = getattr(statistics, name)(**arguments)
+        good &= result["passed"]
+        figures = {k: v for k, v in result.items() if k not in ("name", "passed", "rows")}
+        print(f"\n{name}: {'passed' if result['passed'] else 'FAILED'} in {time.perf_counter() - start:.0f} s  {figures}")
+        if "rows" in result:
+            print(_folded(statistics.table(result)).to_string(index=False))
+    return good
+
+
+def _folded(table):
+    """The coverage table with one row per method and world."""
+    if "method" not in table:
+        return table.round(3)
+    table = table.assign(cell=table["covered"].map("{:.3f}".format) + table["given"].map(" ({:.2f})".format))
+    wide = table.pivot_table(index=["method", "world"], columns="n", values="cell", aggfunc="first", sort=False)
+    return wide.fillna("").reset_index()
+
+
+def verdicts(studies):
+    """Print the share of right, wrong and undecided verdicts of three methods on the same simulated data."""
+    table = rivals.all_simulated(studies=studies)
+    print(f"\nverdicts on the same {studies} studies per row: right / wrong / undecided")
+    print(_wide(table, ["slowdown", "world"]).to_string())
+    print("\nmean over the worlds")
+    print(table.groupby(["slowdown", "method"])[["right", "wrong", "undecided"]].mean().round(3).to_string())
+
+
+def _wide(table, index):
+    cells = table[["right", "wrong", "undecided"]].map("{:.2f}".format).agg(" / ".join, axis=1)
+    return table.assign(cell=cells).pivot(index=index, columns="method", values="cell")
+
+
+def real(raw="methodology.jsonl", studies=400):
+    """Measure identical and slowed engines in turn, then judge many studies of 5 of the sessions."""
+    frame = lr.steady(lr.read(lr.measure(lr.plan(PARAMS), Path(raw))))
+    found = compare(frame, "hf:a", by=["phase"])
+    print(found[["phase", "backend", "ratio", "low", "high", "verdict", "n", "baseline_seconds"]].round(5).to_string(index=False))
+    for phase, part in frame.groupby("phase", observed=True):
+        print(f"\n{phase}: {studies} studies of 5 of the {part['session'].nunique()} sessions")
+        for name, slow in {"hf:b": 0.0, **SLOWED}.items():
+            drawn = rivals.studies_of(part, "hf:a", name, studies, swap=slow == 0)
+            print(f"slow-down {slow:.0%}")
+            print(rivals.shares(rivals.judged(drawn, "hf:a", name), slow).round(3).to_string(index=False))
+            if slow == 0:
+                print(f"false positives at alpha 0.05: {_false_positives(drawn, name):.3f} (two processes x all their calls: "
+                      f"{_of_two_processes(part, name):.3f} by Welch)")
+
+
+def _false_positives(drawn, name):
+    found = compare(drawn, "hf:a", by="study", correction="none")
+    return float((found.loc[found["backend"] == name, "p"] < 0.05).mean())
+
+
+def _of_two_processes(part, name, pairs=400, seed=0):
+    """Welch's share of differences between one process of each of two identical engines."""
+    rng = np.random.default_rng(seed)
+    groups = {key: g["seconds"].to_numpy() for key, g in part.astype({"backend": str}).groupby(["backend", "session"])}
+    sessions = sorted({k[1] for k in groups})
+    draws = [(groups["hf:a", i], groups[name, j]) for i, j in rng.choice(sessions, (pairs, 2))]
+    return float(np.mean([statistics.stats.ttest_ind(a, b, equal_var=False).pvalue < 0.05 for a, b in draws]))
+
+
+def main(what="full", *arguments):
+    if what == "real":
+        return real(*arguments)
+    good = checks(FULL if what == "full" else dict.fromkeys(FULL, {}))
+    verdicts(1000 if what == "full" else 200)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    pd.set_option("display.width", 220)
+    sys.exit(main(*sys.argv[1:]))
