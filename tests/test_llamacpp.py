@@ -1,4 +1,6 @@
-"""llama.cpp in process: the same ids as the reference, files that are what they claim, evidence read back from it."""
+"""llama.cpp in process: the same ids as the reference, files that are what they claim, evidence read back
+from it.
+"""
 
 import math
 from types import SimpleNamespace
@@ -19,9 +21,15 @@ FORCED = models.seeded_ids(211, 20, seed=7)
 
 def cell(**values):
     known = {
-        "device": "cpu", "dtype": "fp32", "concurrency": 1, "new_tokens": 6, "threads": 1, "options": {}, "source": None,
+        "device": "cpu",
+        "dtype": "fp32",
+        "concurrency": 1,
+        "new_tokens": 6,
+        "threads": 1,
+        "options": {},
+        "source": None,
         "model": "small",
-    }  # fmt: skip
+    }
     return SimpleNamespace(**known | values)
 
 
@@ -231,10 +239,15 @@ def test_ids_outside_the_vocabulary_fail_and_the_next_call_works(loaded):
     assert math.isfinite(loaded.score(FORCED, 3)[0])
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"dtype": "int8"}, "Use q8_0, or another engine"), ({"concurrency": 2}, "need a server"),
-    ({"options": {"kv": "int3"}}, "'int3' is none of"), ({"options": {"nkv": 1}}, "unknown option 'nkv'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"dtype": "int8"}, "Use q8_0, or another engine"),
+        ({"concurrency": 2}, "need a server"),
+        ({"options": {"kv": "int3"}}, "'int3' is none of"),
+        ({"options": {"nkv": 1}}, "unknown option 'nkv'"),
+    ],
+)
 def test_what_it_cannot_do_is_refused_with_a_reason(changes, words):
     assert words in LlamaCpp().refuses(cell(**changes))
 
@@ -253,10 +266,16 @@ def test_a_folder_of_another_family_without_a_gguf_says_how_to_convert_it(tmp_pa
         gguf_files.file_for(cell(), tmp_path, quantise=None)
 
 
-@pytest.mark.parametrize("name, ours", [
-    ("transformer.h.3.ln_1.bias", "blk.3.attn_norm.bias"), ("h.0.attn.c_attn.weight", "blk.0.attn_qkv.weight"),
-    ("transformer.wpe.weight", "position_embd.weight"), ("h.0.attn.bias", None), ("lm_head.weight", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, ours",
+    [
+        ("transformer.h.3.ln_1.bias", "blk.3.attn_norm.bias"),
+        ("h.0.attn.c_attn.weight", "blk.0.attn_qkv.weight"),
+        ("transformer.wpe.weight", "position_embd.weight"),
+        ("h.0.attn.bias", None),
+        ("lm_head.weight", None),
+    ],
+)
 def test_tensors_of_gpt2_get_llama_cpps_names(name, ours):
     assert gguf_files.gpt2_name(name) == ours
 

@@ -1,4 +1,6 @@
-"""Ollama's client against a stand-in that says it is one: counts, clocks, caches, early stops, and every fault."""
+"""Ollama's client against a stand-in that says it is one: counts, clocks, caches, early stops, and every
+fault.
+"""
 
 import socket
 import subprocess
@@ -112,18 +114,21 @@ def test_a_prefill_that_does_not_grow_with_its_prompt_fails_the_cell():
         engine._watch_cache({})
 
 
-@pytest.mark.parametrize("fault, words, kind, cause", [
-    ("500", "HTTP 500", "hard", "engine did not start"),
-    ("html", "answered nonsense", "invalid output", "invalid output"),
-    ("slow", "timed out: no answer within 0.5 s", "timeout", "time-out"),
-    ("slow_stream", "timed out, after 3 tokens", "timeout", "time-out of an engine that works"),
-    ("stops", "connection lost|the stream ended", "soft", "connection lost"),
-    ("stops_cleanly", "the stream ended after 3 of 8 tokens", "soft", "connection lost"),
-    ("error_line", "out of memory", "hard", "out of memory"),
-    ("not_json_line", "answered nonsense", "invalid output", "invalid output"),
-    ("long_line", "a line of more than a mebibyte", "invalid output", "invalid output"),
-    ("empty", "no tokens returned", "invalid output", "invalid output"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fault, words, kind, cause",
+    [
+        ("500", "HTTP 500", "hard", "engine did not start"),
+        ("html", "answered nonsense", "invalid output", "invalid output"),
+        ("slow", "timed out: no answer within 0.5 s", "timeout", "time-out"),
+        ("slow_stream", "timed out, after 3 tokens", "timeout", "time-out of an engine that works"),
+        ("stops", "connection lost|the stream ended", "soft", "connection lost"),
+        ("stops_cleanly", "the stream ended after 3 of 8 tokens", "soft", "connection lost"),
+        ("error_line", "out of memory", "hard", "out of memory"),
+        ("not_json_line", "answered nonsense", "invalid output", "invalid output"),
+        ("long_line", "a line of more than a mebibyte", "invalid output", "invalid output"),
+        ("empty", "no tokens returned", "invalid output", "invalid output"),
+    ],
+)
 def test_each_fault_is_one_sentence_with_its_class(fault, words, kind, cause):
     with running(fault=fault) as server, pytest.raises(ServerProblem, match=words) as caught:
         measured(asked(server, answer_within_s=0.5))
@@ -148,11 +153,14 @@ def test_another_program_on_the_port_is_refused():
         assert "port in use" in Ollama().refuses(asked(server))
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"tag": "large"}, "model 'large' not found"),
-    ({"dtype": "q8_0"}, "small is Q4_K_M, the cell says Q8_0"),
-    ({"device": "cuda"}, "no device as asked: 0% of small is on a GPU"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"tag": "large"}, "model 'large' not found"),
+        ({"dtype": "q8_0"}, "small is Q4_K_M, the cell says Q8_0"),
+        ({"device": "cuda"}, "no device as asked: 0% of small is on a GPU"),
+    ],
+)
 def test_a_wrong_model_precision_or_device_fails_while_loading(changes, words):
     with running() as server, pytest.raises(ServerProblem, match=words):
         measured(asked(server, **changes))

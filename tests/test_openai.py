@@ -1,4 +1,4 @@
-"""The OpenAI-compatible client against a stand-in: ids in, tokens by their arrival, dialects, caches, faults."""
+"""The OpenAI-compatible client against a stand-in: ids in, tokens by arrival, dialects, caches, faults."""
 
 import sys
 from pathlib import Path
@@ -71,11 +71,18 @@ def test_a_kept_cache_keeps_the_rest_of_the_dialect():
     assert all("cache_prompt" not in body and body["ignore_eos"] for body in sent(server))
 
 
-@pytest.mark.parametrize("fault, words, kind", [
-    ("500", "HTTP 500", "hard"), ("html", "nonsense", "invalid output"), ("slow", "timed out", "timeout"),
-    ("stops_cleanly", "the stream ended after 3 of 8 tokens", "soft"), ("stops", "connection|stream", "soft"),
-    ("not_json_line", "nonsense", "invalid output"), ("empty", "no tokens returned", "invalid output"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fault, words, kind",
+    [
+        ("500", "HTTP 500", "hard"),
+        ("html", "nonsense", "invalid output"),
+        ("slow", "timed out", "timeout"),
+        ("stops_cleanly", "the stream ended after 3 of 8 tokens", "soft"),
+        ("stops", "connection|stream", "soft"),
+        ("not_json_line", "nonsense", "invalid output"),
+        ("empty", "no tokens returned", "invalid output"),
+    ],
+)
 def test_each_fault_is_one_sentence_with_its_class(fault, words, kind):
     with running(fault=fault) as server, pytest.raises(ServerProblem, match=words) as caught:
         measured(cell("openai", server.url, answer_within_s=0.5))

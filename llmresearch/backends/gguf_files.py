@@ -1,4 +1,5 @@
-"""A GGUF file in the precision that a cell asks for: the model's own where it has it, else made once and kept.
+"""A GGUF file in the precision that a cell asks for: the model's own where it has it, else made once and
+kept.
 
 llama.cpp's own quantiser makes it, de-quantising first where that is needed: F32, Q8_0 and Q4_K_M of one
 model are then the same weights, at the precision of their source at best. A folder without a GGUF (the seeded
@@ -27,10 +28,11 @@ PRECISIONS = {
 
 
 def file_for(cell, folder, quantise):
-    """(Path, made from): the GGUF file to load, and the name of the file it was made from, None where it is the source.
+    """(Path, made from): the GGUF file to load, and the name of the file it was made from, None where it is
+    the source.
 
-    `quantise(source, target, llama_ftype)` writes a file. Raises ModelError where the model cannot be had as GGUF, or
-    where a file in the cache is not what was written there.
+    `quantise(source, target, llama_ftype)` writes a file. Raises ModelError where the model cannot be had as
+    GGUF, or where a file in the cache is not what was written there.
     """
     label, kind = PRECISIONS[cell.dtype]
     source = _own(cell, folder) or _written(folder)
@@ -60,7 +62,8 @@ def _of_folder(path, notes):
     said = notes.get("source_sha256")
     if said and _sha(path) != said:
         raise ModelError(
-            f"{path}: is not the file that the model's folder was made from. Delete the folder, or restore it."
+            f"{path}: is not the file that the model's folder was made from. Delete the folder, or restore "
+            "it."
         )
     return path
 
@@ -74,7 +77,9 @@ def _sha(path):
 
 
 def _make(target, write, notes):
-    """Writes beside the target and renames, so that a file of that name is always whole; its hash stands in the notes."""
+    """Writes beside the target and renames, so that a file of that name is always whole; its hash stands in
+    the notes.
+    """
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +89,8 @@ def _make(target, write, notes):
         beside.replace(target)
     except OSError as error:
         raise ModelError(
-            f"{target}: cannot be written ({error.strerror or error}). Free some space, or set LLMRESEARCH_CACHE to a "
+            f"{target}: cannot be written ({error.strerror or error}). Free some space, or set "
+            "LLMRESEARCH_CACHE to a "
             "folder that may be written."
         ) from error
     finally:
@@ -113,7 +119,8 @@ def _written(folder):
         kind = read_config(folder).get("model_type")
         if kind != "gpt2":
             raise ModelError(
-                f"{folder}: a {kind} model without a GGUF file, and only GPT-2 folders are converted here. Convert it "
+                f"{folder}: a {kind} model without a GGUF file, and only GPT-2 folders are converted here. "
+                "Convert it "
                 "with llama.cpp's convert_hf_to_gguf.py and name the file: {name: …, gguf: FILE}."
             )
         notes = {"source": Path(folder).name, "source_sha256": found.content_sha256}
@@ -122,7 +129,9 @@ def _written(folder):
 
 
 def _write_gpt2(folder, path):
-    """F32, without a vocabulary: ids go in and come out. Layout: llama.cpp's src/models/gpt2.cpp; Conv1D is transposed."""
+    """F32, without a vocabulary: ids go in and come out. Layout: llama.cpp's src/models/gpt2.cpp; Conv1D is
+    transposed.
+    """
     import gguf
 
     config = read_config(folder)
@@ -158,13 +167,21 @@ def _values(entry, transposed):
 
 
 GPT2_NAMES = {
-    "wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm", "ln_1": "attn_norm", "ln_2": "ffn_norm",
-    "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
-}  # fmt: skip
+    "wte": "token_embd",
+    "wpe": "position_embd",
+    "ln_f": "output_norm",
+    "ln_1": "attn_norm",
+    "ln_2": "ffn_norm",
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+}
 
 
 def gpt2_name(name):
-    """What llama.cpp calls a tensor of a GPT-2 checkpoint: `transformer.h.3.ln_1.bias` → `blk.3.attn_norm.bias`.
+    """What llama.cpp calls a tensor of a GPT-2 checkpoint: `transformer.h.3.ln_1.bias` →
+    `blk.3.attn_norm.bias`.
 
     None for what is no weight of its own: causal masks, and the output layer that is tied to the embedding.
     """

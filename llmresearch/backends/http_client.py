@@ -87,7 +87,8 @@ class Client:
         """The problem of a stream without its end."""
         self.close()
         return ServerProblem(
-            f"{self.name}: the stream ended after {tokens} of {wanted} tokens, without its last message ({self.url}). "
+            f"{self.name}: the stream ended after {tokens} of {wanted} tokens, without its last message "
+            f"({self.url}). "
             "Read the server's log for that moment."
         )
 
@@ -137,7 +138,9 @@ class Client:
         self.connection.close()
 
     def processes(self):
-        """Ids of the processes that listen on the server's port, and of those that they started; loopback only."""
+        """Ids of the processes that listen on the server's port, and of those that they started; loopback
+        only.
+        """
         if self.host not in LOOPBACK:
             return ()
         sockets = {f"socket:[{inode}]" for inode in _listening(self.port)}

@@ -40,7 +40,7 @@ def logged():
 
 
 def last_error(what):
-    """An exception for a call that failed without saying why: the log's last words that sound like a reason."""
+    """An exception for a call that failed: the log's last words that sound like a reason."""
     reasons = [
         line for line in logged() if re.search(r"error|fail|unable|not |cannot|invalid", line, re.IGNORECASE)
     ]
@@ -48,7 +48,9 @@ def last_error(what):
 
 
 def quantise(source, target, kind):
-    """Writes `target`: the GGUF file `source` in another llama_ftype, de-quantised first where it is quantised."""
+    """Writes `target`: the GGUF file `source` in another llama_ftype, de-quantised first where it is
+    quantised.
+    """
     lib = library()
     params = lib.llama_model_quantize_default_params()
     params.ftype, params.allow_requantize, params.nthread = kind, True, _cores()
@@ -61,7 +63,9 @@ def _cores():
 
 
 class Model:
-    """A loaded GGUF file; `context(…)` makes room for sequences. Raises RuntimeError with the library's reason."""
+    """A loaded GGUF file; `context(…)` makes room for sequences. Raises RuntimeError with the library's
+    reason.
+    """
 
     def __init__(self, path, gpu_layers, threads):
         self.lib = lib = library()
@@ -85,13 +89,17 @@ class Model:
         lib.llama_model_desc(self.handle, name, len(name))
         parameters, size = lib.llama_model_n_params(self.handle), lib.llama_model_size(self.handle)
         return {
-            "ggml_commit": commit(), "system": lib.llama_print_system_info().decode().strip(" |"),
-            "description": name.value.decode(), "parameters": parameters, "model_bytes": size,
+            "ggml_commit": commit(),
+            "system": lib.llama_print_system_info().decode().strip(" |"),
+            "description": name.value.decode(),
+            "parameters": parameters,
+            "model_bytes": size,
             "bits_per_weight": round(8 * size / parameters, 3),
             "tensor_types": {found[1].upper(): int(found[2]) for found in types if found},
             "buffers": _buffers(said),
-            "threads": self.threads, "gpu_layers": self.gpu_layers,
-        }  # fmt: skip
+            "threads": self.threads,
+            "gpu_layers": self.gpu_layers,
+        }
 
     def close(self):
         """Lets go of the weights."""
@@ -115,7 +123,7 @@ def _buffers(said):
 
 
 def commit():
-    """ggml's version and commit as its library was built; the commit is "unknown" in a build from an archive."""
+    """ggml's version and commit, as its library was built."""
     from llama_cpp._ggml import libggml
 
     libggml.ggml_version.restype = libggml.ggml_commit.restype = ctypes.c_char_p
@@ -183,9 +191,11 @@ class Context:
         asked = [m[1] for line in said if (m := re.search(r"flash_attn += (\w+)", line))]
         cache = [m.groups() for line in said if (m := re.search(r"K \((\w+)\).*V \((\w+)\)", line))]
         return {
-            "flash_attention": (resolved or asked or ["unknown"])[-1], "kv_cache": "/".join(cache[-1]) if cache else "unknown",
-            "context_tokens": self.lib.llama_n_ctx_seq(self.handle), "ubatch": self.lib.llama_n_ubatch(self.handle),
-        }  # fmt: skip
+            "flash_attention": (resolved or asked or ["unknown"])[-1],
+            "kv_cache": "/".join(cache[-1]) if cache else "unknown",
+            "context_tokens": self.lib.llama_n_ctx_seq(self.handle),
+            "ubatch": self.lib.llama_n_ubatch(self.handle),
+        }
 
     def close(self):
         self.prompt.close()

@@ -46,14 +46,20 @@ class LlamaCpp:
         if unknown:
             return f"llamacpp: unknown option {unknown[0]!r}. Known options: {', '.join(self.options)}."
         if cell.dtype not in gguf_files.PRECISIONS:
-            return f"llamacpp: measures {', '.join(gguf_files.PRECISIONS)}, not {cell.dtype}. Use q8_0, or another engine."
+            return (
+                f"llamacpp: measures {', '.join(gguf_files.PRECISIONS)}, not {cell.dtype}. Use q8_0, or "
+                "another engine."
+            )
         if cell.concurrency != 1:
             return f"llamacpp: answers one batch at a time; {cell.concurrency} at once need a server."
         for key, known in (("kv", llama_context.KV_TYPES), ("flash_attention", llama_context.ATTENTION)):
             if cell.options.get(key, next(iter(known))) not in known:
                 return f"llamacpp: {key}: {cell.options[key]!r} is none of {', '.join(known)}."
         if find_spec("llama_cpp") is None:
-            return f"llamacpp: needs llama-cpp-python, not installed here: pip install '{PACKAGE}' (compiles for minutes)."
+            return (
+                f"llamacpp: needs llama-cpp-python, not installed here: pip install '{PACKAGE}' (compiles "
+                "for minutes)."
+            )
         if cell.device == "cuda" and not llama_context.library().llama_supports_gpu_offload():
             return (
                 "llamacpp: needs a CUDA device and a build for it: CMAKE_ARGS=-DGGML_CUDA=on pip install "
@@ -88,7 +94,8 @@ class LlamaCpp:
         """A context for that many tokens in each sequence; the one that is there where it will do."""
         if length - 1 > self.model.positions:
             raise TooLong(
-                f"llamacpp: {length - 1} tokens asked, prompt and answer together; the model has {self.model.positions} "
+                f"llamacpp: {length - 1} tokens asked, prompt and answer together; the model has "
+                f"{self.model.positions} "
                 "positions. Shorten prompt_tokens or new_tokens."
             )
         self._first = None
@@ -102,7 +109,7 @@ class LlamaCpp:
         )
 
     def prepare(self, phase):
-        """Untimed: an empty cache; before `decode` one that holds exactly the prompt, whose next id is known."""
+        """Untimed: an empty cache; before `decode` exactly the prompt in it, and its next id known."""
         if phase != "decode":
             self._empty(self.rows)
             return
@@ -184,7 +191,7 @@ class LlamaCpp:
         return {"top1": top1, "nll": nll}
 
     def score(self, ids, first=1):
-        """(sum of -log p in nats, tokens) over ids[first:], given all that stands before each in the window."""
+        """(sum of -log p in nats, tokens) over ids[first:], each given all that stands before it."""
         if not 1 <= first < len(ids):
             raise ValueError(
                 f"first: {first} is outside 1 … {len(ids) - 1}, the tokens of the window that have a past."
@@ -203,11 +210,22 @@ class LlamaCpp:
 
     def evidence(self):
         """What really ran, read back from the library and the file."""
-        return {
-            "engine": "llama.cpp", "llama_cpp_python": version("llama_cpp_python"), "dtype": self.dtype, "device": self.device,
-            "file": self.path.name, "file_sha256": self.file.content_sha256, "file_bytes": self.file.bytes,
-            "made_from": self.made_from, "weights": self.file.dtypes, "layers_on_gpu": self._on_gpu(),
-        } | self.model.facts() | self.context.facts()  # fmt: skip
+        return (
+            {
+                "engine": "llama.cpp",
+                "llama_cpp_python": version("llama_cpp_python"),
+                "dtype": self.dtype,
+                "device": self.device,
+                "file": self.path.name,
+                "file_sha256": self.file.content_sha256,
+                "file_bytes": self.file.bytes,
+                "made_from": self.made_from,
+                "weights": self.file.dtypes,
+                "layers_on_gpu": self._on_gpu(),
+            }
+            | self.model.facts()
+            | self.context.facts()
+        )
 
     def _on_gpu(self):
         found = [line for line in llama_context.logged() if "layers to GPU" in line]
@@ -236,7 +254,8 @@ def _precision(file, cell):
     most = {"F32": 33, "F16": 17, "BF16": 17, "Q8_0": 9.5, "Q4_K_M": 8.4}[label]
     if file.quantisation != label or (bits > most and file.params_measured > 1e7):
         raise WrongPrecision(
-            f"llamacpp: {file.path} holds {file.quantisation} at {bits:.2f} bits a weight; {cell.dtype} means {label} at "
+            f"llamacpp: {file.path} holds {file.quantisation} at {bits:.2f} bits a weight; {cell.dtype} "
+            f"means {label} at "
             f"{most:g} at most. Name the right file, or the dtype that it holds."
         )
     return cell.dtype

@@ -27,7 +27,10 @@ class Ollama(Streamed):
     def refuses(self, cell):
         """As Streamed; and a precision that Ollama has no word for."""
         if cell.dtype not in LEVELS and "quantization" not in cell.options:
-            return f"ollama: serves {', '.join(LEVELS)}, not {cell.dtype}. Name its own word, as in quantization: Q4_0."
+            return (
+                f"ollama: serves {', '.join(LEVELS)}, not {cell.dtype}. Name its own word, as in "
+                "quantization: Q4_0."
+            )
         return super().refuses(cell)
 
     def stranger(self, client):
@@ -40,7 +43,10 @@ class Ollama(Streamed):
             version = None
         if isinstance(version, str):
             return None
-        return f"ollama: port in use: {client.url} answers, but is not Ollama. Name the right address: url: http://HOST:PORT."
+        return (
+            f"ollama: port in use: {client.url} answers, but is not Ollama. Name the right address: url: "
+            "http://HOST:PORT."
+        )
 
     def introduce(self, cell):
         """What the server says about itself and the model, which it then has loaded."""
@@ -58,11 +64,16 @@ class Ollama(Streamed):
             )
         loaded = self.client.post("/api/generate", self._body("", 1, stream=False))
         return {
-            "engine": "ollama", "server_version": self.client.get("/api/version")["version"], "tag": self.tag,
-            "dtype": cell.dtype, "quantization_level": level, "family": details.get("family"),
-            "parameter_size": details.get("parameter_size"), "load_seconds": loaded.get("load_duration", 0) * NANO,
+            "engine": "ollama",
+            "server_version": self.client.get("/api/version")["version"],
+            "tag": self.tag,
+            "dtype": cell.dtype,
+            "quantization_level": level,
+            "family": details.get("family"),
+            "parameter_size": details.get("parameter_size"),
+            "load_seconds": loaded.get("load_duration", 0) * NANO,
             "stand_in": details.get("stand_in"),
-        } | self._placed(cell)  # fmt: skip
+        } | self._placed(cell)
 
     def _placed(self, cell):
         """Where the loaded model lies, from the server's list of running models."""
@@ -75,7 +86,8 @@ class Ollama(Streamed):
         on_gpu = mine.get("size_vram", 0) / max(mine.get("size", 0), 1)
         if (cell.device == "cuda") != (on_gpu > 0):
             raise ServerProblem(
-                f"ollama: no device as asked: {on_gpu:.0%} of {self.tag} is on a GPU, the cell says {cell.device}. Read the "
+                f"ollama: no device as asked: {on_gpu:.0%} of {self.tag} is on a GPU, the cell says "
+                f"{cell.device}. Read the "
                 "server's log for why, or change device."
             )
         return {
@@ -113,8 +125,14 @@ class Ollama(Streamed):
         return "/api/generate", self._body(prompt, tokens)
 
     def _body(self, prompt, tokens, stream=True):
-        return {"model": self.tag, "prompt": prompt, "raw": True, "stream": stream,
-                "keep_alive": getattr(self, "keep_alive", "30m"), "options": self.settings | {"num_predict": tokens}}  # fmt: skip
+        return {
+            "model": self.tag,
+            "prompt": prompt,
+            "raw": True,
+            "stream": stream,
+            "keep_alive": getattr(self, "keep_alive", "30m"),
+            "options": self.settings | {"num_predict": tokens},
+        }
 
     def chunk(self, line):
         """One line of the stream."""
@@ -132,11 +150,17 @@ class Ollama(Streamed):
 
 def _figures(message):
     """The last message's counts, and its durations in seconds; None where it has none."""
-    seconds = {name: message.get(key) for name, key in (
-        ("prompt_seconds", "prompt_eval_duration"), ("token_seconds", "eval_duration"),
-        ("load_seconds", "load_duration"), ("total_seconds", "total_duration"),
-    )}  # fmt: skip
+    seconds = {
+        name: message.get(key)
+        for name, key in (
+            ("prompt_seconds", "prompt_eval_duration"),
+            ("token_seconds", "eval_duration"),
+            ("load_seconds", "load_duration"),
+            ("total_seconds", "total_duration"),
+        )
+    }
     return {name: value * NANO if isinstance(value, int) else None for name, value in seconds.items()} | {
-        "prompt_tokens": message.get("prompt_eval_count"), "tokens": message.get("eval_count"),
+        "prompt_tokens": message.get("prompt_eval_count"),
+        "tokens": message.get("eval_count"),
         "reason": message.get("done_reason"),
-    }  # fmt: skip
+    }

@@ -44,7 +44,10 @@ class OpenAi(Streamed):
             models = None
         if isinstance(models, list) and models:
             return None
-        return f"openai: port in use: {client.url} answers, but lists no models. Name the right address: url: http://HOST:PORT."
+        return (
+            f"openai: port in use: {client.url} answers, but lists no models. Name the right address: "
+            "url: http://HOST:PORT."
+        )
 
     def introduce(self, cell):
         """What the server says about itself and the model."""
@@ -61,11 +64,18 @@ class OpenAi(Streamed):
         low, high = BITS[cell.dtype]
         if bits and not low <= bits <= high:
             raise ServerProblem(
-                f"openai: {served} has {bits:.1f} bits a weight, {cell.dtype} has {low:g} to {high:g}. Serve that precision, "
+                f"openai: {served} has {bits:.1f} bits a weight, {cell.dtype} has {low:g} to {high:g}. Serve "
+                "that precision, "
                 "or name the one that is served."
             )
-        return {"engine": self.kind or "unknown", "served": served, "dtype": cell.dtype if bits else "unknown",
-                "bits_per_weight": bits, "device": "unknown", "stand_in": meta.get("stand_in")} | self._build()  # fmt: skip
+        return {
+            "engine": self.kind or "unknown",
+            "served": served,
+            "dtype": cell.dtype if bits else "unknown",
+            "bits_per_weight": bits,
+            "device": "unknown",
+            "stand_in": meta.get("stand_in"),
+        } | self._build()
 
     def _build(self):
         """The server's version, where it is one that says it."""
@@ -75,7 +85,9 @@ class OpenAi(Streamed):
         return {"server_version": self.client.get(path).get(key) if path else None}
 
     def start(self, cell, ids):
-        """As Streamed; llama-server tells the ids of an answer only at its own address, so there once more, untimed."""
+        """As Streamed; llama-server tells the ids of an answer only at its own address, so there once more,
+        untimed.
+        """
         self.seed = cell.seed
         super().start(cell, ids)
         if self.kind == "llamacpp":
@@ -96,13 +108,21 @@ class OpenAi(Streamed):
 
     def request(self, prompt, tokens):
         """Path and body of a streamed greedy answer."""
-        dialect = {key: value.format(call=self.calls) if isinstance(value, str) else value
-                   for key, value in (self.dialect or {}).items() if not (self.keep and key.startswith("cache"))}  # fmt: skip
+        dialect = {
+            key: value.format(call=self.calls) if isinstance(value, str) else value
+            for key, value in (self.dialect or {}).items()
+            if not (self.keep and key.startswith("cache"))
+        }
         self._figures = {}
         return "/v1/completions", {
-            "model": self.served, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "seed": self.seed,
-            "stream": True, "stream_options": {"include_usage": True},
-        } | dialect  # fmt: skip
+            "model": self.served,
+            "prompt": prompt,
+            "max_tokens": tokens,
+            "temperature": 0,
+            "seed": self.seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        } | dialect
 
     def chunk(self, line):
         """One server-sent event: tokens, figures, or the end; None for what carries nothing."""
@@ -127,9 +147,10 @@ class OpenAi(Streamed):
         usage, times = message.get("usage") or {}, message.get("timings") or {}
         details = usage.get("prompt_tokens_details") or {}
         found = {
-            "prompt_tokens": usage.get("prompt_tokens"), "tokens": usage.get("completion_tokens"),
+            "prompt_tokens": usage.get("prompt_tokens"),
+            "tokens": usage.get("completion_tokens"),
             "cached_tokens": times.get("cache_n") or details.get("cached_tokens"),
             "prompt_seconds": times["prompt_ms"] / 1e3 if "prompt_ms" in times else None,
             "token_seconds": times["predicted_ms"] / 1e3 if "predicted_ms" in times else None,
-        }  # fmt: skip
+        }
         self._figures |= {name: value for name, value in found.items() if value is not None}

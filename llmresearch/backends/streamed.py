@@ -27,7 +27,7 @@ CACHED_BELOW = 0.5  # of the first prefill's seconds: an exact repeat that is fa
 
 @dataclass
 class Chunk:
-    """One message of a stream: how many tokens it brings, its text and ids; `end` carries the final figures."""
+    """One message of a stream: its tokens, text and ids; `end` carries the final figures."""
 
     tokens: int = 0
     text: str = ""
@@ -36,7 +36,7 @@ class Chunk:
 
 
 class Streamed:
-    """What the backends behind HTTP share; a subclass says how its server is asked and what its messages mean."""
+    """What the backends behind HTTP share; a subclass knows its server's requests and messages."""
 
     options = ("url", "answer_within_s", "cache")
     counts = True  # does this kind of server always count the prompt's tokens, unless they were cached?
@@ -56,14 +56,20 @@ class Streamed:
         if cell.options.get("cache", "bust") not in ("bust", "keep"):
             return f"{self.name}: cache: {cell.options['cache']!r} is neither bust nor keep."
         if cell.batch != 1 or cell.concurrency != 1:
-            return f"{self.name}: sends one request at a time. Use batch: 1 and concurrency: 1, or an engine in process."
+            return (
+                f"{self.name}: sends one request at a time. Use batch: 1 and concurrency: 1, or an engine "
+                "in process."
+            )
         if "generate" in cell.phases:
             return f"{self.name}: a server always has a KV cache. Leave `generate` out of phases."
         client = self._client(cell)
         try:
             return self.stranger(client)
         except ServerAbsent:
-            return f"{self.name}: no answer from {client.url}. {self.remedy}, or drop '{self.name}' from backends."
+            return (
+                f"{self.name}: no answer from {client.url}. {self.remedy}, or drop '{self.name}' from "
+                "backends."
+            )
         finally:
             client.close()
 
@@ -113,7 +119,7 @@ class Streamed:
             )
 
     def _varied(self):
-        """The prompt in another form of the same length, so that no cache has it; the prompt itself with `cache: keep`."""
+        """The prompt in another form of the same length, which no cache has; itself with `cache: keep`."""
         self.calls += 1
         return self.prompt if self.keep else self.vary(self.prompt, self.calls)
 
@@ -151,7 +157,7 @@ class Streamed:
         self._stream = self.client.stream(*self.request(prompt, tokens))
 
     def _tokens(self, until):
-        """Reads until that many tokens are here, marking each message that brings some; gives how many have come."""
+        """Reads until that many tokens are here and marks each arrival; gives how many have come."""
         while self._count < until and self._end is None:
             line = next(self._stream, None)
             now = self.clock()
@@ -194,11 +200,14 @@ class Streamed:
         """Nothing to arm: the server's clock comes with its answer."""
 
     def device_seconds(self):
-        """The server's own seconds for the phase; None where it tells none. Reads the answer's end and checks it."""
+        """The server's own seconds for the phase, or None; reads the answer's end and checks it."""
         end = self._finish()
         self._check(end)
-        times = {"prefill": [end.get("prompt_seconds")], "decode": [end.get("token_seconds")],
-                 "e2e": [end.get("prompt_seconds"), end.get("token_seconds")]}[self.phase]  # fmt: skip
+        times = {
+            "prefill": [end.get("prompt_seconds")],
+            "decode": [end.get("token_seconds")],
+            "e2e": [end.get("prompt_seconds"), end.get("token_seconds")],
+        }[self.phase]
         self.ends.setdefault(self.phase, []).append(end)
         return None if None in times else sum(times)
 
@@ -216,7 +225,8 @@ class Streamed:
         self.cache["hit"] = what
         if not self.keep:
             raise ServerProblem(
-                f"{self.name}: invalid output: {what}: a prefill from a prompt cache is no prefill. Switch the server's "
+                f"{self.name}: invalid output: {what}: a prefill from a prompt cache is no prefill. Switch "
+                "the server's "
                 "prompt cache off, or write `cache: keep` to time it as it is."
             )
 
@@ -234,18 +244,24 @@ class Streamed:
     def evidence(self):
         """What the server says of itself, and what its answers showed."""
         return self.about | {
-            "url": self.client.url, "remote": self.client.host not in LOOPBACK, "prompt_tokens_counted": self.prompt_tokens,
-            "prompt_cache": self.cache | {"asked": "keep" if self.keep else "bust"}, "early_stops": self.early,
-            "text": self.text, "text_sha256": hashlib.sha256(self.text.encode()).hexdigest(),
+            "url": self.client.url,
+            "remote": self.client.host not in LOOPBACK,
+            "prompt_tokens_counted": self.prompt_tokens,
+            "prompt_cache": self.cache | {"asked": "keep" if self.keep else "bust"},
+            "early_stops": self.early,
+            "text": self.text,
+            "text_sha256": hashlib.sha256(self.text.encode()).hexdigest(),
             "server_seconds": {phase: _medians(ends) for phase, ends in self.ends.items()},
-        }  # fmt: skip
+        }
 
     def close(self):
         """Ends the connection."""
         self.client.close()
 
     def decoded(self, ids):
-        """The text of these ids, without special tokens; needs the package tokenizers and the folder's tokenizer.json."""
+        """The text of these ids, without special tokens; needs the package tokenizers and the folder's
+        tokenizer.json.
+        """
         if find_spec("tokenizers") is None:
             raise ServerProblem(
                 f"{self.name}: needs the package tokenizers to turn ids into text: pip install tokenizers."

@@ -11,10 +11,16 @@ def cell(
     name, url, prompt=TEXT, new_tokens=8, phases=("prefill", "decode", "e2e"), dtype="q4_k_m", **options
 ):
     """One cell of a backend behind HTTP, with three samples and no warm-up."""
-    return plan({
-        "backends": [{"name": name, "url": url} | options], "dtypes": [dtype], "repetitions": 3, "warmup": 0,
-        "phases": list(phases), "scenarios": [{"name": "s", "prompts": [prompt], "new_tokens": new_tokens}],
-    })[0]  # fmt: skip
+    return plan(
+        {
+            "backends": [{"name": name, "url": url} | options],
+            "dtypes": [dtype],
+            "repetitions": 3,
+            "warmup": 0,
+            "phases": list(phases),
+            "scenarios": [{"name": "s", "prompts": [prompt], "new_tokens": new_tokens}],
+        }
+    )[0]
 
 
 def measured(cell, ids=range(100), **changes):

@@ -1,7 +1,7 @@
 """A stand-in for Ollama and for OpenAI-compatible servers, which says that it is one in every introduction.
 
-It speaks the parts of both interfaces that the backends use. Behind it stands a law (a word is a token; so many seconds
-per prompt token and per new token) or llama.cpp with a GGUF file. `fault` breaks it on purpose.
+It speaks the parts of both interfaces that the backends use. Behind it stands a law (a word is a token; so
+many seconds per prompt token and per new token) or llama.cpp with a GGUF file. `fault` breaks it on purpose.
 
     python tests/servers/stand_in.py [--gguf FILE] [--port 11434]
 """
@@ -18,9 +18,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NANO = 1_000_000_000
 FAULTS = (
-    "500", "html", "slow", "slow_stream", "stops", "stops_cleanly", "error_line", "not_json_line", "long_line", "empty",
-    "cached", "flat", "other_program",
-)  # fmt: skip
+    "500",
+    "html",
+    "slow",
+    "slow_stream",
+    "stops",
+    "stops_cleanly",
+    "error_line",
+    "not_json_line",
+    "long_line",
+    "empty",
+    "cached",
+    "flat",
+    "other_program",
+)
 
 
 class Law:
@@ -113,10 +124,18 @@ class Handler(BaseHTTPRequestHandler):
         known = {
             "/api/version": {"version": "0.0.0-stand-in"},
             "/api/ps": {"models": [{"name": "small", "size": 100, "size_vram": 0, "digest": "d1"}]},
-            "/v1/models": {"data": [{"id": "small", "owned_by": self.server.owner,
-                                     "meta": {"stand_in": "a stand-in, not llama-server"}}]},
-            "/props": {"build_info": "stand-in"}, "/version": {"version": "0.0.0-stand-in"},
-        }  # fmt: skip
+            "/v1/models": {
+                "data": [
+                    {
+                        "id": "small",
+                        "owned_by": self.server.owner,
+                        "meta": {"stand_in": "a stand-in, not llama-server"},
+                    }
+                ]
+            },
+            "/props": {"build_info": "stand-in"},
+            "/version": {"version": "0.0.0-stand-in"},
+        }
         if self.server.fault == "other_program" or self.path not in known:
             return self._whole({"error": "not found"}, 404)
         return self._whole(known[self.path])
@@ -186,10 +205,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def _end(self, ollama, counts, prompt_ns, token_ns, early):
         if not ollama:
-            usage = {"prompt_tokens": counts["prompt"], "completion_tokens": counts["made"],
-                     "prompt_tokens_details": {"cached_tokens": counts["prompt"] - 1 if counts["cached"] else 0}}  # fmt: skip
-            self._event({"choices": [], "usage": usage,
-                         "timings": {"prompt_ms": prompt_ns / 1e6, "predicted_ms": token_ns / 1e6}})  # fmt: skip
+            usage = {
+                "prompt_tokens": counts["prompt"],
+                "completion_tokens": counts["made"],
+                "prompt_tokens_details": {"cached_tokens": counts["prompt"] - 1 if counts["cached"] else 0},
+            }
+            self._event(
+                {
+                    "choices": [],
+                    "usage": usage,
+                    "timings": {"prompt_ms": prompt_ns / 1e6, "predicted_ms": token_ns / 1e6},
+                }
+            )
             self._chunk(b"data: [DONE]\n\n")
         else:
             counted = (
@@ -197,11 +224,19 @@ class Handler(BaseHTTPRequestHandler):
                 if counts["cached"]
                 else {"prompt_eval_count": counts["prompt"], "prompt_eval_duration": prompt_ns}
             )
-            self._line({
-                "model": "small", "response": "", "done": True, "done_reason": "stop" if early else "length",
-                "eval_count": counts["made"], "eval_duration": token_ns, "load_duration": 1000,
-                "total_duration": prompt_ns + token_ns, **counted,
-            })  # fmt: skip
+            self._line(
+                {
+                    "model": "small",
+                    "response": "",
+                    "done": True,
+                    "done_reason": "stop" if early else "length",
+                    "eval_count": counts["made"],
+                    "eval_duration": token_ns,
+                    "load_duration": 1000,
+                    "total_duration": prompt_ns + token_ns,
+                    **counted,
+                }
+            )
         self._chunk(b"")
 
     def _head(self):
