@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
@@ -51,6 +51,7 @@ class Params:
     within_seconds: float = 10.0  # interval rule: time for one phase of one cell
     timeout_s: float = 600.0      # for one cell, loading included
     threads: int | None = None    # compute threads; null: one per core that the process may use
+    also: list = field(default_factory=list)  # further plans of the same run, each a mapping of what differs in it
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,29 @@ def plan(params):
     (a drift of the machine then hits both sides of a comparison), in an order that is drawn again in every session.
     """
     params = _checked(params)
+    cells = [cell for one in (params, *_further(params)) for cell in _planned(one)]
+    seen = set()
+    for cell in cells:
+        if (cell.cell_id, cell.session) in seen:
+            raise ParameterError(f"parameters: the cell {cell.cell_id} is asked for twice. Name it once.")
+        seen.add((cell.cell_id, cell.session))
+    return [replace(cell, order=order) for order, cell in enumerate(cells)]
+
+
+def _further(params):
+    """The Params of each entry of `also`: the run's own, but for what the entry says."""
+    _list("also", params.also)
+    for entry in params.also:
+        if "also" in known_keys("also", entry, Params):
+            raise ParameterError("also: an entry has an `also` of its own. Write one flat list.")
+        yield _checked(replace(params, also=[], **entry))
+
+
+def _planned(params):
     chance = random.Random(params.seed)
-    cells = []
     for session in range(1, params.sessions + 1):
         for group in _groups(params, chance):
-            cells += _cells_of(params, session, *group, chance)
-    return [_with_order(cell, order) for order, cell in enumerate(cells)]
+            yield from _cells_of(params, session, *group, chance)
 
 
 def _groups(params, chance):
@@ -171,10 +189,6 @@ def _identity(values):
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
     words = ("backend", "device", "dtype", "model", "scenario")
     return "/".join([str(values[w]) for w in words] + [f"p{values['prompt']}", digest])
-
-
-def _with_order(cell, order):
-    return Cell(**{f.name: getattr(cell, f.name) for f in fields(Cell)} | {"order": order})
 
 
 def _checked(params):
@@ -275,6 +289,11 @@ def _named(where, entry):
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise ParameterError(f"{where}: {entry!r} is no name. Write a name, or a mapping with a name.")
     return entry
+
+
+def _list(where, values):
+    if not isinstance(values, list):
+        raise ParameterError(f"{where}: {values!r} is not a list. Write a list of mappings.")
 
 
 def _filled(where, values):

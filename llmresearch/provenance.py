@@ -103,7 +103,12 @@ def packages():
 
 
 def commit():
-    """The code's commit, `+changes` where the working tree differs, or None outside a checkout."""
+    """The code's commit, `+changes` where the working tree differs, or None outside a checkout.
+
+    Code that travels without its checkout may say what it is in LLMRESEARCH_COMMIT.
+    """
+    if os.environ.get("LLMRESEARCH_COMMIT"):
+        return os.environ["LLMRESEARCH_COMMIT"]
     folder = Path(__file__).resolve().parent
     found = _git(folder, "rev-parse", "HEAD")
     return found and found[:12] + ("+changes" if _git(folder, "status", "--porcelain", "--", ".") else "")

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import time
-from itertools import groupby
 from pathlib import Path
 
 from . import models, provenance, records
@@ -31,8 +30,8 @@ def measure(cells, raw, params=None, progress=True):
     known = _known_models(missing)
     facts = _begin(raw, cells, params)
     with _bar(cells, len(cells) - len(missing), progress) as bar:
-        for _, group in groupby(missing, key=lambda cell: cell.group):
-            for lines in _measured(list(group), known, facts):
+        for group in _by_process(missing):
+            for lines in _measured(group, known, facts):
                 records.append(raw, lines)
                 bar.set_postfix_str(lines[-1]["cell_id"], refresh=False)
                 bar.update()
@@ -40,8 +39,20 @@ def measure(cells, raw, params=None, progress=True):
     return raw
 
 
+def _by_process(cells):
+    """The cells of each process, in the order in which the plan first asks for it: plans that were joined share one."""
+    groups = {}
+    for cell in cells:
+        groups.setdefault(cell.group, []).append(cell)
+    return groups.values()
+
+
 def _bar(cells, done, progress):
-    from tqdm.auto import tqdm
+    """Cells done, elapsed and remaining; plain text where the notebook's own output is not what the user looks at."""
+    if os.environ.get("LLMRESEARCH_PROGRESS") == "plain":
+        from tqdm import tqdm
+    else:
+        from tqdm.auto import tqdm
 
     return tqdm(total=len(cells), initial=done, unit="cell", disable=not progress, mininterval=1.0)
 

@@ -10,7 +10,7 @@ from .fits import power_law
 from .frames import first_calls, samples, steady
 from .intervals import Estimate
 from .shapes import compare_laws
-from .steady import steady_from
+from .steadiness import steady_from
 from .summaries import summary
 
 ENGINE = ["backend", "device", "dtype"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from . import interference
 from .intervals import LOOKS_FROM, level_at_look, median_interval
-from .steady import LEAST, steady_from
+from .steadiness import LEAST, steady_from
 from .telemetry import Telemetry
 
 WARMUP_LIMIT = 400  # calls after which a series that will not settle is measured as it is, and called not stationary

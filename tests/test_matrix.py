@@ -122,3 +122,23 @@ def test_a_file_cannot_make_objects(tmp_path):
     path.write_text("a: !!python/object/apply:os.system ['true']\n")
     with pytest.raises(ParameterError, match="not YAML"):
         load(path)
+
+
+def test_further_plans_differ_in_what_they_say_and_join_the_run():
+    cells = plan(SMALL | {"sessions": 2, "also": [{"models": ["fake-9m"], "phases": ["decode"]}]})
+    assert len(cells) == 6 and [c.order for c in cells] == list(range(6))
+    assert {c.phases for c in cells if c.model == "fake-9m"} == {("decode",)}
+
+
+@pytest.mark.parametrize(
+    ("also", "sentence"),
+    [
+        ([{"models": ["fake-1m"]}], "asked for twice"),
+        ([{"modells": ["a"]}], "also: unknown key 'modells'. Did you mean 'models'"),
+        ([{"also": []}], "an `also` of its own"),
+        ({"models": ["a"]}, "also: .* is not a list"),
+    ],
+)
+def test_a_further_plan_that_means_nothing_is_refused(also, sentence):
+    with pytest.raises(LlmResearchError, match=sentence):
+        plan(SMALL | {"also": also})

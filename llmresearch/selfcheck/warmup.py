@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..matrix import plan
-from ..steady import steady_from
+from ..steadiness import steady_from
 from ..timing import warm
 
 BIAS, DISCARD = 0.01, 2

@@ -8,7 +8,7 @@ import pandas as pd
 from ... import payback
 from ...crossovers import crossover as crossing
 from ...fits import power_law
-from ...perplexity import gate, perplexity
+from ...perplexities import gate, perplexity
 from ..findings import number
 from ..tables import published
 from . import crossings, failing, sizes, throughputs

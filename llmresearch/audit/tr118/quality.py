@@ -2,7 +2,7 @@
 
 import math
 
-from ...perplexity import GATES, gate, looks_untrained, perplexity
+from ...perplexities import GATES, gate, looks_untrained, perplexity
 from ..findings import Finding, compare, number
 from ..tables import published
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llmresearch.steady import steady_from
+from llmresearch.steadiness import steady_from
 
 
 def noise(n, sd=0.01, seed=0):

@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from llmresearch import texts
-from llmresearch.perplexity import (
+from llmresearch.perplexities import (
     PerplexityError, change, gate, interval, looks_untrained, perplexity, require_disjoint, windows)
 from llmresearch.texts import TextError, read_text, wikitext2
 
