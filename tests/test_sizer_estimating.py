@@ -99,6 +99,14 @@ def test_the_sampler_took_more_before_0_17():
 
 
 @pytest.mark.parametrize(
+    ("model", "form", "gib"), [("deepseek-coder-v2-lite", "bf16", 3.97), ("deepseek-r1", "fp8-block", 83.88)]
+)
+def test_vllm_0_7_kept_products_of_the_latent_projections(model, form, gib):
+    found = estimate(model, weight_format=form, tp=8, engine_version="0.7.x", gpu="h200")
+    assert found.weights.gib == pytest.approx(gib, rel=0.006)
+
+
+@pytest.mark.parametrize(
     "question",
     [
         {"model": "gpt-oss-20b", "weight_format": "mxfp4"} | H100,

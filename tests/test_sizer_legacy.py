@@ -35,3 +35,7 @@ def test_the_plans_cache_is_multi_head_whatever_the_model_has():
 def test_every_expected_value_of_the_plan_has_its_explanation():
     assert [value for _, value, _ in legacy.EXPECTED] == [18.94, 20.28, 41.27, 125.0]
     assert all("pool" in why or "pre-allocated" in why for *_, why in legacy.EXPECTED)
+
+
+def test_both_formulas_answer_to_their_names():
+    assert legacy.FORMULAS == {"legacy-8pct": legacy_8pct, "legacy-plan": legacy_plan}

@@ -27,6 +27,10 @@ def test_the_longest_context_is_at_most_the_models_own_and_0_where_nothing_fits(
     assert max_context("llama-3.1-70b", gpu="h100") == 0
 
 
+def test_arguments_may_be_given_in_the_order_of_the_estimate():
+    assert max_context("qwen2.5-0.5b", "vllm", "0.19.0", "h200") == 32768
+
+
 def test_an_eight_bit_cache_doubles_the_context():
     one, two = (max_context("llama-3.1-8b", gpu="rtx 4090", kv_dtype=kind, **NEW) for kind in ("auto", "fp8"))
     assert two == pytest.approx(2 * one, abs=64)

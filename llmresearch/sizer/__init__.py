@@ -17,7 +17,7 @@ _HOME = {
     "speed": ["roofline", "Speed"],
     "specs": ["models", "gpus", "find_model", "find_gpu"],
     "configs": ["from_config", "from_file", "from_hub"],
-    "legacy": ["legacy_8pct", "legacy_plan"],
+    "legacy": ["legacy_8pct", "legacy_plan", "FORMULAS"],
     "formats": ["SizerError"],
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

@@ -51,6 +51,7 @@ TENSORRT = engines.ENGINE_CODES["tensorrt-llm"]
 def _parts(facts, settings, c):
     """Every component's value in bytes, whatever the engine."""
     first, last = memory.activation(facts, settings, c)
+    weights, weights_last = memory.weights(facts, settings)
     outside = memory.non_torch(facts, settings, c)
     graphs = memory.cuda_graphs(facts, settings, c)
     per_token = memory.per_token(facts, settings)
@@ -69,11 +70,11 @@ def _parts(facts, settings, c):
         held = np.where(GGML[settings.engine], llama_cpp.cache_bytes(facts, settings), need)
         parts["need"] = np.where(pool, parts["need"], held)
     return parts | {
-        "weights": facts.weights, "weights_last": facts.weights_last, "activation": first,
+        "weights": weights, "weights_last": weights_last, "activation": first,
         "activation_last": last,
         "non_torch": outside, "cuda_graphs": graphs, "per_token": per_token,
         "subtracted": memory.graphs_in_budget(graphs, settings, c),
-        "non_kv": facts.weights + first + outside,
+        "non_kv": weights + first + outside,
     }  # fmt: skip
 
 

@@ -13,6 +13,10 @@ CONTEXT_OUTSIDE = 0.0605  # the CUDA context is no longer counted in non-torch m
 SCHEDULER_V1 = 0.08
 HYBRID_POOL = 0.10
 MLA_UNPADDED = 0.09
+MLA_MERGED = (
+    0.07,
+    0.0703,
+)  # versions that multiplied MLA's projections with each other and kept the products
 SAMPLER_SMALLER = 0.17
 GRAPHS_IN_BUDGET = 0.21
 
@@ -108,6 +112,9 @@ def _format_words(engine):
     return ", ".join(words for group, words in _GROUP_WORDS.items() if group in engine.weights)
 
 
+_LAST_PATCH = {5: 5, 6: 6, 7: 3, 8: 5, 9: 2}  # of vLLM's minor versions before 0.10
+
+
 def version_number(text):
     """A version as one number that grows with it: "0.19.0" is 0.19, "0.6.4" is 0.0604; nan where none is
     stated.
@@ -117,7 +124,8 @@ def version_number(text):
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+|x))?", str(text))
     if not found:
         return float("nan")
-    major, minor, patch = int(found[1]), int(found[2]), int((found[3] or "0").replace("x", "99"))
+    major, minor = int(found[1]), int(found[2])
+    patch = _LAST_PATCH.get(minor, 0) if found[3] == "x" else int(found[3] or 0)
     if major == 0 and minor < 10:
         return minor / 100 + min(patch, 99) / 10000
     return major + minor / 100

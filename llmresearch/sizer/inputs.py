@@ -313,7 +313,7 @@ def _facts(split, specs, forms, found_engines, kv_names, reasons):
 
 @functools.lru_cache(maxsize=20000)
 def facts_of(spec, form, engine, kv_name, tp, pp, ep):
-    """The numbers of one Facts row, as a tuple. Raises SizerError where engine, format and split do not go
+    """One row of Facts, plain numbers. Raises SizerError where engine, format and split do not go
     together.
     """
     if spec.quantised_as and form.name == "bf16":
@@ -331,13 +331,30 @@ def facts_of(spec, form, engine, kv_name, tp, pp, ep):
     layout = tensors.LAYOUTS[spec.arch]
     dense = spec.intermediate or spec.shared_intermediate
     layers = max(stage.stop - stage.start for stage in tensors.stages(spec.layers, stages_))
-    return (
-        first, last, embedding, spec.hidden, spec.vocab, (3 if layout.mlp == "gated" else 2) * dense / split,
-        _expert_values(spec, form, tp, ep), spec.heads / split, layout.qk_norm != "",
-        float(form.rest_bytes), layers, spec.experts > 0,
-        spec.multimodal, spec.linear_layers > 0, spec.kv_lora > 0, form.name == "mxfp4" and spec.experts > 0,
-        kv_kind[0] == "q", spec.vision_peak_gib * GIB, *cached, stages_, split,
-    )  # fmt: skip
+    return Facts(
+        weights=first,
+        weights_last=last,
+        embedding=embedding,
+        merged=_merged(spec, form, split, stages_),
+        hidden=spec.hidden,
+        vocab=spec.vocab,
+        mlp=(3 if layout.mlp == "gated" else 2) * dense / split,
+        expert=_expert_values(spec, form, tp, ep),
+        heads=spec.heads / split,
+        qk_norm=layout.qk_norm != "",
+        value_bytes=form.rest_bytes,
+        layers=layers,
+        moe=spec.experts > 0,
+        multimodal=spec.multimodal,
+        hybrid=spec.linear_layers > 0,
+        mla=spec.kv_lora > 0,
+        mxfp4=form.name == "mxfp4" and spec.experts > 0,
+        quantised_cache=kv_kind[0] == "q",
+        vision_peak=spec.vision_peak_gib * GIB,
+        **cached._asdict(),
+        pp=stages_,
+        tp=split,
+    )
 
 
 def _held(spec, form, engine, tp, pp, ep):
@@ -358,6 +375,21 @@ def _held(spec, form, engine, tp, pp, ep):
     first = weights.weights(spec, form, tp, pp, ep or None, 0, absorbed)
     last = weights.weights(spec, form, tp, pp, ep or None, pp - 1, absorbed)
     return first.total, last.total, first.embedding
+
+
+def _merged(spec, form, tp, pp):
+    """Bytes that products of MLA's projections take over their separate copies, on one GPU.
+
+    W_Q W_UK (queries to the latent), W_QR (their rope part), W_UV W_O (the latent to the output), in the
+    weights' own eight bits or else in sixteen.
+    """
+    if not spec.kv_lora:
+        return 0.0
+    heads, width = spec.heads // tp, spec.q_lora or spec.hidden
+    products = heads * (width * (spec.kv_lora + spec.rope_dim) + spec.kv_lora * spec.hidden)
+    separate = heads * (spec.nope_dim + spec.v_dim) * spec.kv_lora * 2
+    layers = max(stage.stop - stage.start for stage in tensors.stages(spec.layers, pp))
+    return layers * (products * (1 if form.group == "fp8" else 2) - separate)
 
 
 def _expert_values(spec, form, tp, ep):

@@ -72,6 +72,8 @@ def legacy_plan(model, engine="vllm", gpus=1, batch=1, **question):
     )
 
 
+FORMULAS = {"legacy-8pct": legacy_8pct, "legacy-plan": legacy_plan}
+
 # What the plan expected (GB), and how each number reads on what is known now.
 EXPECTED = (
     (

@@ -20,6 +20,9 @@ class Facts(NamedTuple):
     weights: np.ndarray  # bytes, first pipeline stage
     weights_last: np.ndarray  # bytes, last stage
     embedding: np.ndarray  # bytes of the token embedding
+    merged: (
+        np.ndarray
+    )  # bytes more where MLA's projections are multiplied with each other (engines.MLA_MERGED)
     hidden: np.ndarray
     vocab: np.ndarray
     mlp: np.ndarray  # values a token has at the widest point of a dense layer, beside the residual stream
@@ -61,6 +64,14 @@ class Settings(NamedTuple):
     eager: np.ndarray
     total: np.ndarray  # bytes the driver reports
     link: np.ndarray  # index into LINKS
+
+
+def weights(facts, settings):
+    """(bytes on the first pipeline stage, on the last): the checkpoint and what the engine builds beside it."""
+    first, last = engines.MLA_MERGED
+    merged = (settings.engine == 0) & (settings.version >= first) & (settings.version <= last)
+    more = np.where(merged, facts.merged, 0.0)
+    return facts.weights + more, facts.weights_last + more
 
 
 def sampler_peak(facts, settings, c):

@@ -23,6 +23,11 @@ def _asked(question):
     return asked
 
 
+def _named(more):
+    """Positional arguments after the model, by their names in `estimate`."""
+    return dict(zip(list(inputs.DEFAULTS)[1:], more, strict=False))
+
+
 def _p_fit(asked, lengths, batches):
     """P(fit) for arrays of context lengths and batches of one question."""
     count = len(lengths)
@@ -54,13 +59,13 @@ def _largest(asked, top, of_length, other):
     return low
 
 
-def max_context(model, **question):
+def max_context(model, *more, **question):
     """The longest context in tokens, at most the model's own, at which `batch` sequences are as likely to fit
     as not.
 
     The arguments are those of `estimate`. 0 where not even one token fits.
     """
-    asked = _asked({"model": model} | question)
+    asked = _asked({"model": model} | _named(more) | question)
     spec = asked.specs[0]
     top = spec.longest_context or 2**22
     return _largest(asked, top, True, float(asked.settings.batch[0]))
