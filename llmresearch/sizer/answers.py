@@ -147,10 +147,13 @@ def _bounds(name, parts, facts, settings, asked, group, stretch, c):
     """(low, high) of a component; what is absent is 0, and a version not given reaches to the oldest."""
     value = parts[name]
     low, high = conformal.bounds(name, value, group, stretch, c)
+    unknown = (settings.engine == 0) & ~asked.version_given
     if name in ("activation", "non_kv"):
-        copies = c["activation"]["sampler_before_0_17"]["copies"]
-        older = value - parts["activation"] + settings.seqs * facts.vocab * 4.0 * copies
-        high = np.where((settings.engine == 0) & ~asked.version_given, np.maximum(high, older), high)
+        most = c["activation"]["sampler_before_0_17"]["most_copies"]
+        older = value - parts["activation"] + settings.seqs * facts.vocab * 4.0 * most
+        high = np.where(unknown, np.maximum(high, older), high)
+    if name in ("non_torch", "non_kv"):
+        low = np.where(unknown, np.minimum(low, value - parts["non_torch"]), low)
     if name == "cuda_graphs":
         high = np.where(value > 0, high, 0.0)
     return np.maximum(low, 0.0), high

@@ -101,7 +101,10 @@ def _activation(data, keep, weight):
             "copies": copies, "hidden_copies": hidden_copies, "compiled_gib": compiled,
             "eager_gib": _median((act - plain_sampler)[eager], compiled - 0.008),
         },
-        "sampler_before_0_17": {"copies": _median((act / logits)[before], 9.75, weight[before])},
+        "sampler_before_0_17": {
+            "copies": _median((act / logits)[before], 9.75, weight[before]),
+            "most_copies": float(np.max((act / logits)[before], initial=9.75)),
+        },
         "prefill": {
             "hidden_copies": 3, "hidden_copies_before_0_17": 4,
             "compiled_gib": _median((act - width)[fixed & ~settings.eager], 0.08),

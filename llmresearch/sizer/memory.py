@@ -67,7 +67,7 @@ class Settings(NamedTuple):
 
 
 def weights(facts, settings):
-    """(bytes on the first pipeline stage, on the last): the checkpoint and what the engine builds beside it."""
+    """(bytes on the first pipeline stage, on the last): the checkpoint, and what is built beside it."""
     first, last = engines.MLA_MERGED
     merged = (settings.engine == 0) & (settings.version >= first) & (settings.version <= last)
     more = np.where(merged, facts.merged, 0.0)
