@@ -42,6 +42,7 @@ def compare(df, baseline, by=None, correction="holm", level=0.95, margin=MARGIN,
     _check_baseline(df, baseline, between)
     cells = _Cells(used, baseline, by, between)
     rows = [_compared(cells, group, arm) for group, arm in cells.comparisons()]
+    rows += _unmeasured(cells, [name for name in df[between].dropna().unique() if name != baseline])
     out = pd.DataFrame(rows, columns=[*by, between, "baseline", *_Row])
     return _judged(out, by, between, correction, level, margin, used.attrs.get("left out", {}))
 
@@ -61,7 +62,7 @@ def _columns(df, by, between):
 
 def _check_baseline(df, baseline, between):
     names = sorted(map(str, df[between].dropna().unique()))
-    if str(baseline) not in names:
+    if len(df) and str(baseline) not in names:
         raise LlmResearchError(f"baseline: {baseline!r} is not in column {between!r}. There are: {', '.join(names)}.")
 
 
@@ -145,6 +146,14 @@ def _compared(cells, group, arm):
     if broken:
         return head + _no_row(f"{broken} times are not positive numbers")
     return head + _paired_or_not(mine, base)
+
+
+def _unmeasured(cells, candidates):
+    """A row without numbers for every group and candidate of which no call may be used."""
+    reason = "no usable call of it: refused, failed, or all contaminated"
+    gone = [name for name in candidates if name not in set(cells.arms)]
+    groups = list(cells.keys.index) if cells.by else [0]
+    return [[*cells.key(group), name, cells.baseline, *_no_row(reason)] for name in gone for group in groups]
 
 
 def _no_row(reason, center=NAN, n=0):

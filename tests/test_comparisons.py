@@ -202,3 +202,16 @@ def test_a_baseline_alone_makes_an_empty_table_with_all_columns():
     table = compare(df[df["backend"] == "hf"], "hf")
     assert len(table) == 0
     assert {"ratio", "low", "high", "p", "p_adjusted", "effect", "verdict"} <= set(table.columns)
+
+
+def test_an_engine_of_which_no_call_may_be_used_is_a_row_without_numbers():
+    df = study(noise(np.random.default_rng(9), (1, 3, 2, 2, 6))).assign(status="ok")
+    df.loc[df["backend"] == "ort", "status"] = "failed"
+    table = compare(df, "hf", by="scenario")
+    assert table["scenario"].tolist() == [0, 1]
+    assert set(table["verdict"]) == {"undecided"}
+    assert table["method"].str.startswith("no usable call").all()
+
+
+def test_a_frame_without_rows_makes_an_empty_table():
+    assert len(compare(study(noise(np.random.default_rng(9), (1, 3, 2, 2, 6))).iloc[:0], "hf")) == 0
