@@ -190,7 +190,7 @@ def _rows(tensors):
 
 
 def _content_hash(tensors):
-    """sha256 over name, type, shape and bytes of each tensor, in the order of names: files and metadata do not matter."""
+    """sha256 over name, type, shape and bytes of each tensor, in the order of names; files do not matter."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]

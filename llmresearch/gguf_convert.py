@@ -15,7 +15,7 @@ TIMEOUT_S = 1800
 
 
 def convert(gguf, folder, python=sys.executable):
-    """dict of the versions that did it; `folder` then holds config.json, model.safetensors (fp32) and tokenizer.json."""
+    """dict of the versions that did it; `folder` then holds configuration, fp32 weights and tokeniser."""
     command = [python, "-m", "llmresearch.gguf_convert", str(gguf), str(folder)]
     where = Path(__file__).resolve().parent.parent
     try:

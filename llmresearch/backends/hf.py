@@ -34,6 +34,7 @@ class Hf:
 
     name = "hf"
     options = ("attention",)  # keys of a cell's options that this backend understands
+    mode_without_gradients = "inference_mode"  # 6 % less per step of gpt2-5m than no_grad, and the same ids
     clock = staticmethod(time.perf_counter_ns)
     device_start = None  # on CUDA: arms a pair of events, set by `load`
 
@@ -76,6 +77,7 @@ class Hf:
 
         transformers.utils.logging.disable_progress_bar()
         self.torch, self.transformers = torch, transformers
+        self.no_gradients = getattr(torch, self.mode_without_gradients)
         self.device = torch.device(cell.device)
         self.model = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=getattr(torch, DTYPES[cell.dtype]), local_files_only=True, use_safetensors=True,
@@ -105,13 +107,13 @@ class Hf:
     def prepare(self, phase):
         """Untimed: before `decode`, the cache holds exactly the prompt and the first id is known."""
         if phase == "decode":
-            with self.torch.no_grad():
+            with self.no_gradients():
                 self._first = self._to_prompt()
 
     def prefill(self):
         """Timed: one forward over the prompt; gives tokens handled."""
         self._device_begin()
-        with self.torch.no_grad():
+        with self.no_gradients():
             token, _ = self._prefill(self.prompt)
             self._device_end()
             self._made = [token.tolist()]
@@ -121,7 +123,7 @@ class Hf:
         """Timed: new_tokens cached steps from the cache of `prepare`; gives tokens made."""
         self._made = []
         self._device_begin()
-        with self.torch.no_grad():
+        with self.no_gradients():
             self._steps(self._first.to(self.device), self.new_tokens)
             self._device_end()
         return self.batch * self.new_tokens
@@ -129,7 +131,7 @@ class Hf:
     def e2e(self):
         """Timed: from the prompt to new_tokens ids, cached; gives tokens made."""
         self._device_begin()
-        with self.torch.no_grad():
+        with self.no_gradients():
             token, _ = self._prefill(self.prompt)
             self._made = [token.tolist()]
             self.marks.append(self.clock())
@@ -141,7 +143,7 @@ class Hf:
         """Timed: new_tokens ids without a cache, the whole prefix again for each; gives tokens made."""
         self._made = []
         self._device_begin()
-        with self.torch.no_grad():
+        with self.no_gradients():
             ids = self.prompt.to(self.device)
             for _ in range(self.new_tokens):
                 token = self._logits(ids)[:, -1].argmax(-1, keepdim=True)
@@ -207,7 +209,7 @@ class Hf:
         """
         self._check_length(len(ids))
         top1, nll = [], []
-        with self.torch.no_grad():
+        with self.no_gradients():
             token, logits = self._prefill(self._rows(ids[:prompt]))
             top1.append(int(token[0, 0]))
             for wanted in ids[prompt:]:
@@ -230,7 +232,7 @@ class Hf:
         self._check_length(len(ids))
         torch, cost = self.torch, self.torch.nn.functional.cross_entropy
         total = 0.0
-        with torch.no_grad():
+        with self.no_gradients():
             row = torch.tensor([ids], dtype=torch.long, device=self.device)
             logits = self._logits(row)[0, first - 1 : -1]
             for block, wanted in zip(logits.split(SCORED_AT_ONCE), row[0, first:].split(SCORED_AT_ONCE)):
@@ -251,7 +253,7 @@ class Hf:
             "device_name": torch.cuda.get_device_name(self.device) if self._events else None,
             "weights": weights, "parameters": sum(weights.values()), "cache": type(self.cache).__name__,
             "attention": self.model.config._attn_implementation, "threads": torch.get_num_threads(),
-            "fp32_precision": torch.get_float32_matmul_precision(),
+            "gradients": self.mode_without_gradients, "fp32_precision": torch.get_float32_matmul_precision(),
         }  # fmt: skip
 
     def close(self):

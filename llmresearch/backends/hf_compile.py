@@ -39,6 +39,7 @@ class HfCompile(Hf):
     """One loaded model and its compiled graphs, a set for each batch size and cache capacity."""
 
     name = "hf-compile"
+    mode_without_gradients = "no_grad"  # what compiled graphs of torch expect; they pay nothing for it
     options = ("attention", "mode", "cudagraphs", "dynamic", "padding", "fullgraph", "capacity")
 
     def refuses(self, cell):
@@ -85,7 +86,7 @@ class HfCompile(Hf):
     def _make(self, batch, capacity):
         layers = self.model.config.get_text_config().num_hidden_layers
         cache = self._new_cache(layers, capacity, self.device)
-        with self.torch.no_grad():  # allocates outside of any graph: only so are the layers' addresses static
+        with self.no_gradients():  # allocates outside of any graph: only so are the layers' addresses static
             one = self.torch.zeros((batch, 1), dtype=self.torch.long, device=self.device)
             self.model(input_ids=one, past_key_values=cache, use_cache=True, logits_to_keep=1)
         model, label = self.model, f"{batch}x{capacity}"
