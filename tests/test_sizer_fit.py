@@ -41,7 +41,7 @@ def test_the_sampler_law_is_recovered_from_a_truth_it_does_not_know(data):
     assert found["hidden_copies"] == pytest.approx(2.0, rel=0.2)
 
 
-def test_a_family_that_was_measured_often_weighs_no_more(data):
+def test_a_family_that_was_measured_often_weighs_no_more():
     weight = fit._family_weights(np.array(["a", "a", "a", "b"]), np.ones(4, bool))
     assert weight.tolist() == [1 / 3, 1 / 3, 1 / 3, 1]
 

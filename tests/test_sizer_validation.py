@@ -48,7 +48,7 @@ def test_size_classes_are_the_plans(params, moe, name):
     assert validation.size_class(params, moe) == name
 
 
-def test_bytes_a_token_are_exact_where_the_physics_is(rows):
+def test_bytes_a_token_are_exact_where_the_physics_is():
     found = validation.per_token()
     exact = found[found.exact]
     assert (exact.error_percent.abs() < 1).mean() > 0.95

@@ -26,7 +26,7 @@ def advise(bare, asked):
     answer = {name: (np.array([getattr(bare, name).value]),) for name in ("weights", "required", "budget")}
     if bare.p_fit < 0.5:
         lines.append(solving.too_small(asked, answer, bare.p_fit))
-    lines += [line for line in (*_settings(asked), *_splits(bare.question, asked)) if line]
+    lines += [line for line in (*_settings(asked), *_splits(bare.question)) if line]
     return lines
 
 
@@ -52,7 +52,7 @@ def _tried(asked, what, **changes):
     return f"{what}: P(fit) becomes {p:.2f}." if p > 0.05 else None
 
 
-def _splits(question, asked):
+def _splits(question):
     """Other cache types, weight formats and numbers of GPUs that make it fit."""
     ask = {name: value for name, value in question.items() if name in inputs.DEFAULTS and name != "model"}
     model = question.get("model")

@@ -1,6 +1,4 @@
-"""The arithmetic of an answer: components to pool, tokens, what a load requires, what is budgeted, and
-P(fit).
-"""
+"""The arithmetic of an answer: from components to the pool, what a load requires, the budget and P(fit)."""
 
 import numpy as np
 
@@ -13,12 +11,10 @@ NAMES = (
 
 
 def answer(asked, c):
-    """({name: (value, low, high)} for each of NAMES, P(fit)); arrays of one entry a row, nan where it has a
-    reason.
-    """
+    """({name: (value, low, high)} for each of NAMES, P(fit)), arrays; nan where a row cannot be answered."""
     facts, settings = asked.facts, asked.settings
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        parts = _parts(facts, settings, c)
+        parts = components(facts, settings, c)
         group = conformal.group_of(facts, settings)
         nominal = np.array([gpu.nominal for gpu in asked.gpus])[asked.gpu_code]
         stretch = conformal.stretch(facts, settings, nominal, c)
@@ -31,13 +27,13 @@ def answer(asked, c):
         non_kv = parts["weights"] + parts["activation"] + parts["non_torch"]
         out["kv_per_token"] = (parts["per_token"],) * 3
         down, up = bounds["non_kv"][1] - non_kv, bounds["non_kv"][0] - non_kv
-        out["kv_pool"] = _around(_pool(parts, budget, settings), -down, -up, settings)
-        out["kv_pool_tokens"] = tuple(_tokens(parts, pool, facts, settings) for pool in out["kv_pool"])
-        required = _required(parts, facts, settings)
+        out["kv_pool"] = _around(pool(parts, settings), -down, -up, settings)
+        out["kv_pool_tokens"] = tuple(_tokens(parts, size, facts, settings) for size in out["kv_pool"])
+        required = _required(parts, settings)
         out["required"] = required, required + up, required + down
         out["budget"] = (budget,) * 3
         p_fit = conformal.probability(budget, *out["required"])
-        return out, np.minimum(p_fit, _physical(parts, budget, facts, settings, down, up, c))
+        return out, np.minimum(p_fit, _physical(parts, budget, facts, settings, c))
 
 
 _SPREAD = ("weights", "activation", "non_torch", "cuda_graphs", "non_kv")
@@ -48,7 +44,7 @@ TRANSFORMERS = engines.ENGINE_CODES["transformers"]
 TENSORRT = engines.ENGINE_CODES["tensorrt-llm"]
 
 
-def _parts(facts, settings, c):
+def components(facts, settings, c):
     """Every component's value in bytes, whatever the engine."""
     first, last = memory.activation(facts, settings, c)
     weights, weights_last = memory.weights(facts, settings)
@@ -59,16 +55,16 @@ def _parts(facts, settings, c):
     start = memory.sequence_need(facts, settings, settings.length)
     parts = {"need": np.maximum(np.minimum(need, settings.seqs / settings.batch * need), start)}
     if not POOL[settings.engine].all():
-        pool = POOL[settings.engine]
+        reserved = POOL[settings.engine]
         alone = np.where(
             GGML[settings.engine],
             llama_cpp.compute_buffer(facts, settings),
             llama_cpp.transformers_peak(facts, settings),
         )
-        first, last = np.where(pool, first, alone), np.where(pool, last, alone)
-        outside = np.where(pool, outside, llama_cpp.context_bytes(settings, c))
+        first, last = np.where(reserved, first, alone), np.where(reserved, last, alone)
+        outside = np.where(reserved, outside, llama_cpp.context_bytes(settings, c))
         held = np.where(GGML[settings.engine], llama_cpp.cache_bytes(facts, settings), need)
-        parts["need"] = np.where(pool, parts["need"], held)
+        parts["need"] = np.where(reserved, parts["need"], held)
     return parts | {
         "weights": weights, "weights_last": weights_last, "activation": first,
         "activation_last": last,
@@ -79,25 +75,16 @@ def _parts(facts, settings, c):
 
 
 def budgets(settings):
-    """Bytes an engine allows itself: its share of what the driver reports; engines without a share have it
-    all.
-    """
+    """Bytes an engine allows itself: its share of what the driver reports, or all of it."""
     whole = ~POOL[settings.engine] | (settings.engine == TENSORRT)
     return np.where(whole, settings.total, settings.fraction * settings.total)
 
 
-def _pool(parts, budget, settings, last=False):
-    """Bytes left for the cache, on the first pipeline stage or the last."""
-    weights, activation = (
-        (parts["weights_last"], parts["activation_last"]) if last else (parts["weights"], parts["activation"])
-    )
-    left = (
-        budget
-        - weights
-        - parts["non_torch"]
-        - np.where(STATIC[settings.engine], 0.0, activation)
-        - parts["subtracted"]
-    )
+def pool(parts, settings):
+    """Bytes left for the cache on the first pipeline stage; what is allocated where an engine has no pool."""
+    activation = np.where(STATIC[settings.engine], 0.0, parts["activation"])
+    taken = parts["weights"] + parts["non_torch"] + activation + parts["subtracted"]
+    left = budgets(settings) - taken
     left = np.where(settings.engine == TENSORRT, settings.fraction * left, left)
     return np.where(POOL[settings.engine], left, parts["need"])
 
@@ -108,18 +95,18 @@ def _around(value, down, up, settings):
     return value, value + spread.min(axis=0), value + spread.max(axis=0)
 
 
-def _tokens(parts, pool, facts, settings):
+def _tokens(parts, size, facts, settings):
     """Tokens of the tightest stage: every stage must hold the same blocks."""
     if (facts.pp > 1).any():
         lost = parts["weights_last"] + parts["activation_last"] - parts["weights"] - parts["activation"]
-        pool = np.where(POOL[settings.engine], pool - np.maximum(lost, 0.0), pool)
-    tokens = memory.pool_tokens(pool, facts, settings)
+        size = np.where(POOL[settings.engine], size - np.maximum(lost, 0.0), size)
+    tokens = memory.pool_tokens(size, facts, settings)
     return np.where(
         POOL[settings.engine], tokens, settings.length * np.maximum(settings.seqs, settings.batch)
     )
 
 
-def _required(parts, facts, settings):
+def _required(parts, settings):
     """Bytes that must exist on the tightest stage for the load, whatever an engine reserves."""
     activation = parts["activation"], parts["activation_last"]
     first, last = (np.where(STATIC[settings.engine], 0.0, part) for part in activation)
@@ -127,7 +114,7 @@ def _required(parts, facts, settings):
     return stage + parts["non_torch"] + parts["subtracted"] + parts["need"]
 
 
-def _physical(parts, budget, facts, settings, down, up, c):
+def _physical(parts, budget, facts, settings, c):
     """P that the GPU itself suffices once graphs and warm-up come on top of what vLLM budgeted.
 
     A start of gpt-oss passes its profile and then needs its sampler's copies of the logits once more: its

@@ -50,9 +50,7 @@ def as_json(question):
 
 
 def as_text(question):
-    """The answer as a table with a bar for each component, what to change, and the command line that starts
-    it.
-    """
+    """The answer as a table with a bar for each component, what to change, and the command line for it."""
     command = _command(question)
     return str(answer(question)) + (f"\n\n{command}" if command else "")
 

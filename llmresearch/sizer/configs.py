@@ -108,9 +108,7 @@ def _with_params(spec, params):
 
 
 def from_hub(repo):
-    """The ModelSpec of a model on the Hugging Face hub, from its config.json; needs the package
-    huggingface_hub.
-    """
+    """The ModelSpec of a model on the Hugging Face hub, from its config.json (package huggingface_hub)."""
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
@@ -210,7 +208,7 @@ def _shape(text, got, arch, assumed):
     return {
         "layers": int(got["layers"]), "hidden": hidden, "heads": heads, "kv_heads": kv_heads,
         "head_dim": int(head_dim),
-        "intermediate": _intermediate(text, got, arch, hidden, assumed), "vocab": int(got["vocab"]),
+        "intermediate": _intermediate(got, arch, hidden, assumed), "vocab": int(got["vocab"]),
         "tied": bool(tied) if tied is not None else arch in _TIED, "max_positions": int(positions or 0),
         "extended_positions": _extended(text, positions), "rope_rows": _rope_rows(text, arch,
         int(positions or 0)),
@@ -229,7 +227,7 @@ def _kv_heads(text, got, arch, heads, assumed):
     return heads
 
 
-def _intermediate(text, got, arch, hidden, assumed):
+def _intermediate(got, arch, hidden, assumed):
     width = got["intermediate"]
     if arch == "qwen" and width:
         return int(width) // 2
@@ -249,9 +247,7 @@ def _extended(text, positions):
 
 
 def _rope_rows(text, arch, positions):
-    """Rows of the tables of cosines where a linear extension or multimodal positions make them longer; else
-    0.
-    """
+    """Rows of the tables of cosines where an extension or multimodal positions make them longer; else 0."""
     scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}
     kind = scaling.get("rope_type") or scaling.get("type")
     if scaling.get("mrope_section"):
@@ -300,9 +296,7 @@ def _latent(text):
 
 
 def _windows(text, got, arch, values):
-    """The sliding window and how many layers see everything, from layer_types, a pattern, or the
-    architecture.
-    """
+    """The sliding window and how many layers see everything: by layer_types, a pattern, the architecture."""
     window, layers = got["sliding_window"], values["layers"]
     kinds = text.get("layer_types")
     if kinds is not None and len(kinds) != layers:
@@ -368,9 +362,7 @@ def _quantised(found):
 
 
 def _with_vision(spec, config):
-    """The spec with the weights of a vision tower that the config describes: L x (4 H^2 + 2 H I) and its
-    patches.
-    """
+    """The spec with the weights of its vision tower: L x (4 H^2 + 2 H I) and the patches."""
     vision = config.get("vision_config")
     if not isinstance(vision, dict):
         return replace(spec, params=count(spec))

@@ -22,9 +22,7 @@ GRAPHS_IN_BUDGET = 0.21
 
 
 class Engine(NamedTuple):
-    """An engine's policy. `pool`: it reserves a KV pool; `static`: the fraction covers weights and pool
-    only.
-    """
+    """An engine's policy. `pool`: it reserves one; `static`: its share covers weights and pool only."""
 
     name: str
     pool: bool
@@ -84,10 +82,8 @@ def find_engine(name):
     raise SizerError(f"engine: {name!r} is not known. Known: {', '.join(ENGINES)}.")
 
 
-def check(engine, form, kv, model):
-    """Raises SizerError where the engine has no such quantisation or cache type, or cannot load the model
-    that way.
-    """
+def check(engine, form, kv):
+    """Raises SizerError where the engine has no such quantisation or cache type."""
     group = "gguf" if form.name == "mxfp4" and engine.name in ("llama.cpp", "ollama") else form.group
     if group not in engine.weights:
         raise SizerError(
@@ -131,7 +127,7 @@ def version_number(text):
     return major + minor / 100
 
 
-def vllm_defaults(seqs, tokens, version, memory_gib, large, length, serving):
+def vllm_defaults(seqs, tokens, version, large, length, serving):
     """(max_num_seqs, max_num_batched_tokens), arrays with vLLM's own values where nan was given.
 
     `large`: a GPU of 70 GiB or more that is not an A100 gets larger values (`EngineArgs.get_batch_defaults`);

@@ -51,9 +51,7 @@ class MemoryEstimate:
 
     @cached_property
     def advice(self):
-        """Sentences on what to turn, each tried, where it does not surely fit; worked out when it is first
-        read.
-        """
+        """Sentences on what to turn, each tried, where it does not surely fit."""
         return tuple(advising.advise(self, self.asked))
 
     @property
@@ -123,7 +121,7 @@ def _single(given, asked, out, p_fit):
     }  # fmt: skip
     nominal = np.array([asked.gpus[asked.gpu_code[0]].nominal])
     wider = conformal.why_wider(asked.facts, asked.settings, nominal)
-    assumed = tuple(_assumed(given, asked))
+    assumed = tuple(_assumed(asked))
     return MemoryEstimate(
         **parts, p_fit=p_fit, assumed=assumed, wider=tuple(wider), question=given, asked=asked
     )
@@ -144,7 +142,7 @@ def _labels(asked):
     return exact | rest | {"cuda_graphs": graphs, "budget": "extrapolated" if nominal[0] else "derived"}
 
 
-def _assumed(given, asked):
+def _assumed(asked):
     """Sentences on what was not given and what it was taken to be."""
     spec, settings = asked.specs[0], asked.settings
     yield from spec.assumed

@@ -1,5 +1,6 @@
-"""What physics does not give, fitted to measured profiles: `python -m llmresearch.sizer.fit` rewrites
-coefficients.yaml.
+"""What physics does not give, fitted to measured profiles and written to coefficients.yaml.
+
+    python -m llmresearch.sizer.fit
 
 Never fitted: a percentage of the weights, a percentage per GPU, a logarithm of the batch.
 """
@@ -31,13 +32,10 @@ START = {
     "sampler_before_0_17": {"copies": 9.75},
     "prefill": {"hidden_copies": 3, "hidden_copies_before_0_17": 4, "compiled_gib": 0.08, "eager_gib": 0.03},
 }
-_COLUMNS = ("alone", "two", "four", "eight")
 
 
 def fit(data, keep=None):
-    """The coefficients as coefficients.yaml has them, without intervals; `keep` marks the rows of `data` to
-    use.
-    """
+    """The coefficients of coefficients.yaml without intervals, from the rows of `data` that `keep` marks."""
     keep = np.ones(len(data), bool) if keep is None else keep
     weight = _family_weights(data.family, keep)
     return {
@@ -49,9 +47,7 @@ def fit(data, keep=None):
 
 
 def _family_weights(family, keep):
-    """1 / number of kept rows of the family: a family that was measured forty times says as much as one
-    measured once.
-    """
+    """1 / number of kept rows of the family: forty rows of one family say as much as one of another."""
     counts = {name: max(1, int(np.sum(keep & (family == name)))) for name in np.unique(family)}
     return np.array([1 / counts[name] for name in family])
 
@@ -69,9 +65,7 @@ def settled(data):
 
 
 def _activation(data, keep, weight):
-    """Copies of the logits and hidden states at the sampler's peak, and the fixed workspaces, by least
-    squares.
-    """
+    """Copies of the logits and hidden states at the sampler's peak, and the fixed workspaces."""
     facts, settings = data.asked.facts, data.asked.settings
     act = data.measured["activation"] / GIB
     start = {"activation": START}
@@ -136,9 +130,7 @@ def _median(values, otherwise, weight=None):
 
 
 def _non_torch(data, keep):
-    """Medians in GiB by link, number of GPUs and version. Cells without a profile hold a neighbour's
-    value.
-    """
+    """Medians in GiB by link, number of GPUs and version; cells without a profile hold a prior."""
     facts, settings = data.asked.facts, data.asked.settings
     seen = data.measured["non_torch"] / GIB
     version = settings.version
@@ -185,9 +177,7 @@ def _cell(seen, rows, recent, link, column):
 
 
 def _graphs(data, keep, weight):
-    """GiB of CUDA graphs against layers and width (0.17 to 0.20), and how later and earlier versions
-    compare.
-    """
+    """GiB of CUDA graphs by layers and width (0.17 to 0.20), and how other versions compare."""
     facts, settings = data.asked.facts, data.asked.settings
     seen = data.measured["cuda_graphs"] / GIB
     rows = keep & ~np.isnan(seen) & ~settings.eager & data.asked.version_given
@@ -210,8 +200,8 @@ def _graphs(data, keep, weight):
 
 def predicted(data, c):
     """{component: bytes} of every row under coefficients `c`, the non-KV sum among them."""
-    parts = answers._parts(data.asked.facts, data.asked.settings, c)
-    pool = answers._pool(parts, answers.budgets(data.asked.settings), data.asked.settings)
+    parts = answers.components(data.asked.facts, data.asked.settings, c)
+    pool = answers.pool(parts, data.asked.settings)
     return {name: parts[name] for name in ("weights", "activation", "non_torch", "cuda_graphs", "non_kv")} | {
         "kv_pool": pool
     }
@@ -237,9 +227,7 @@ def scores(data, guesses, c):
 
 
 def intervals(data, found, keep=None):
-    """The `intervals` part of the coefficients: quantiles of the scores `found`, by group, of the rows
-    `keep`.
-    """
+    """The `intervals` of the coefficients: quantiles of the scores `found` of the rows `keep`, by group."""
     keep = np.ones(len(data), bool) if keep is None else keep
     asked = data.asked
     group = conformal.group_of(asked.facts, asked.settings)
@@ -272,9 +260,7 @@ def _quantiles(values, rows, family):
 
 
 def _upper(values, weight, level=0.95):
-    """The weighted quantile, one more row of mean weight at infinity; where that has it, a quarter above the
-    largest.
-    """
+    """The weighted quantile with one more row at infinity; a quarter above the largest where that has it."""
     order = np.argsort(values)
     share = np.cumsum(weight[order]) / (weight.sum() + weight.mean())
     at = np.searchsorted(share, level)
@@ -282,9 +268,7 @@ def _upper(values, weight, level=0.95):
 
 
 def complete(data):
-    """The whole of coefficients.yaml: the fit, the intervals from families left out, and where both come
-    from.
-    """
+    """The whole of coefficients.yaml: the fit, the intervals from families left out, the provenance."""
     c = fit(data)
     guesses = left_out(data)
     c["intervals"] = intervals(data, scores(data, guesses, {"intervals": {"scales": PRIORS["scales"]}}))

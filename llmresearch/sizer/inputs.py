@@ -1,6 +1,4 @@
-"""What was asked, as columns: names resolved, defaults filled in, and a sentence for every row that cannot be
-answered.
-"""
+"""What was asked, as columns: names resolved, defaults filled in, a sentence for what cannot be answered."""
 
 import functools
 import json
@@ -31,9 +29,7 @@ _UNKNOWN = (float("nan"),) * len(Facts._fields)
 
 
 class Asked(NamedTuple):
-    """The question as arrays: `facts` and `settings` for memory.py, `reasons` where a row cannot be
-    answered.
-    """
+    """The question as arrays: `facts` and `settings` for memory.py, `reasons` of rows without an answer."""
 
     facts: Facts
     settings: Settings
@@ -51,9 +47,7 @@ class Asked(NamedTuple):
 
 
 def ask(values, length):
-    """The Asked of `length` rows; `values` has a scalar or an array of that length for each name of
-    DEFAULTS.
-    """
+    """The Asked of `length` rows; `values` has a scalar or an array for each name of DEFAULTS."""
     reasons = np.full(length, None, dtype=object)
     named = {name: _codes(values[name], length, DEFAULTS[name]) for name in NAMES}
     number = {name: _numbers(values[name], length, name, reasons) for name in COUNTS}
@@ -82,7 +76,7 @@ def ask(values, length):
     serving = _serving(named["usage"], reasons)
     length_, context, clipped = _lengths(number, specs, model_code, reasons)
     code = np.array([engines.ENGINE_CODES[e.name] if e else 0 for e in found_engines])[engine_code]
-    seqs, tokens = _batching(number, code, version, total, large, length_, serving)
+    seqs, tokens = _batching(number, code, version, large, length_, serving)
     eager = _flags(values["enforce_eager"], length, reasons)
     batch = np.where(np.isnan(number["batch"]), 1, number["batch"])
     settings = Settings(
@@ -125,9 +119,7 @@ def _codes_of_mappings(values, default):
 
 
 def _resolve(coded, find, reasons):
-    """(codes, what `find` makes of each distinct name), None where it raises; its sentence goes to the rows'
-    reasons.
-    """
+    """(codes, what `find` makes of each distinct name); where it raises, None, and a reason for the rows."""
     codes, names = coded
     found = []
     used = set(np.unique(codes).tolist())
@@ -273,14 +265,10 @@ def _lengths(number, specs, model_code, reasons):
     return np.maximum(length, context), context, clipped
 
 
-def _batching(number, code, version, total, large, length, serving):
-    """(max_num_seqs, tokens of one prefill chunk) of each row, by the engine's own defaults where none were
-    given.
-    """
+def _batching(number, code, version, large, length, serving):
+    """(max_num_seqs, tokens of one prefill chunk) of each row, the engine's own where none were given."""
     given_seqs, given_tokens = number["max_num_seqs"], number["max_num_batched_tokens"]
-    seqs, tokens = engines.vllm_defaults(
-        given_seqs, given_tokens, version, total / GIB, large, length, serving
-    )
+    seqs, tokens = engines.vllm_defaults(given_seqs, given_tokens, version, large, length, serving)
     ggml = np.isin(code, [engines.ENGINE_CODES["llama.cpp"], engines.ENGINE_CODES["ollama"]])
     other = (code != 0) & ~ggml
     batch = np.where(np.isnan(number["batch"]), 1, number["batch"])
@@ -313,13 +301,11 @@ def _facts(split, specs, forms, found_engines, kv_names, reasons):
 
 @functools.lru_cache(maxsize=20000)
 def facts_of(spec, form, engine, kv_name, tp, pp, ep):
-    """One row of Facts, plain numbers. Raises SizerError where engine, format and split do not go
-    together.
-    """
+    """One row of Facts. Raises SizerError where engine, format and split do not go together."""
     if spec.quantised_as and form.name == "bf16":
         form = weight_format(spec.quantised_as)
     kv_kind = kv_type(kv_name, form.name)
-    engines.check(engine, form, kv_kind, spec)
+    engines.check(engine, form, kv_kind)
     if engine.splits_heads:
         tensors.check_split(spec, tp)
     if pp > spec.layers:

@@ -1,6 +1,4 @@
-"""The KV cache: bytes a token, what a sequence needs, and how a paged pool divides itself among layer
-groups.
-"""
+"""The KV cache: bytes a token and layer, and how a paged pool divides itself among groups of layers."""
 
 import functools
 from typing import NamedTuple

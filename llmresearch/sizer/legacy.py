@@ -1,6 +1,6 @@
-"""The two formulas this sizer replaces, kept for comparison: GB are 10^9 bytes, the cache is multi-head,
-experts partly absent. LEGACY: weights + KV + activations, and 8 %, or a baseline with percentages of the
-model."""
+"""The two formulas that this sizer replaces, kept for comparison. All in GB of 10^9 bytes; the cache is
+multi-head whatever the model has, and of a mixture only one token's experts are counted.
+"""
 
 from typing import NamedTuple
 
@@ -58,9 +58,7 @@ def legacy_8pct(model, **question):
 
 
 def legacy_plan(model, engine="vllm", gpus=1, batch=1, **question):
-    """`legacy-plan`, GB a GPU: M + base + p M + [N > 1] W/N g (N - 1) + [B > 1] M b log2(B), M = W/N + K +
-    A.
-    """
+    """`legacy-plan`, GB a GPU: M + base + p M + W/N g (N - 1) + M b log2(B), with M = W/N + K + A."""
     from math import log2
 
     base, share, per_gpu, per_batch = _PLAN[engine]

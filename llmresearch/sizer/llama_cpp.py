@@ -11,9 +11,7 @@ FLASH_BUILD = 6325
 
 
 def flash(facts, settings):
-    """Whether llama.cpp attends with flash attention: new builds, quantised caches, and sliding windows with
-    sinks.
-    """
+    """Whether llama.cpp attends with flash attention: in new builds, and with quantised caches."""
     old = (settings.version > 0) & (settings.version < FLASH_BUILD)
     return ~old | (facts.quantised_cache > 0)
 
@@ -33,9 +31,7 @@ def compute_buffer(facts, settings):
 
 
 def cache_bytes(facts, settings):
-    """Bytes of the allocated cache: n_ctx cells in full layers, window + batch in sliding ones, in steps of
-    256.
-    """
+    """Bytes of the allocated cache: n_ctx cells in full layers, window + batch in sliding ones."""
     cells = np.ceil(settings.length / 256) * 256
     kept = np.ceil((facts.window + settings.tokens) / 256) * 256
     kept = np.where(facts.window > 0, np.minimum(cells, kept), cells)

@@ -141,9 +141,7 @@ def _first(patterns, text):
 
 
 def _completed(found):
-    """The same with what follows from it: tokens from blocks of 16, activation from the torch peak, bytes per
-    token.
-    """
+    """The same with what follows: tokens from blocks of 16, activation from the peak, bytes a token."""
     if "kv_pool_tokens" not in found and "gpu_blocks" in found:
         found["kv_pool_tokens"] = found["gpu_blocks"] * 16
     if "activation_bytes" not in found and {"peak_torch_bytes", "weights_bytes"} <= set(found):

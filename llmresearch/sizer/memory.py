@@ -78,7 +78,7 @@ def sampler_peak(facts, settings, c):
     """Bytes at the sampler's profile run: copies of the logits of max_num_seqs sequences, as fp32.
 
     Since 0.17 about 3.1 fp32 copies and one in the model's type, with the batch's hidden states; before, 9.75
-    copies (PHYSICS: 46 logged configurations). Not divided by TP: the logits are gathered before they are
+    copies (46 logged configurations). Not divided by TP: the logits are gathered before they are
     sampled.
     """
     logits = settings.seqs * facts.vocab * 4.0
@@ -124,9 +124,7 @@ def activation(facts, settings, c):
 
 
 def non_torch(facts, settings, c):
-    """Bytes outside PyTorch: CUDA libraries, and NCCL's buffers where there are several GPUs, by link and
-    version.
-    """
+    """Bytes outside PyTorch: CUDA libraries, and NCCL's buffers of several GPUs, by link and version."""
     table = c["non_torch"]
     column = np.searchsorted([2, 4, 8], facts.tp, side="right")
     values = np.array([table["gib"][link] for link in LINKS])[settings.link, column]
@@ -157,18 +155,14 @@ def cuda_graphs(facts, settings, c):
 
 
 def graphs_in_budget(graphs, settings, c):
-    """Bytes that vLLM subtracts from its pool for graphs: its own estimate, since 0.21; earlier they came on
-    top.
-    """
+    """Bytes that vLLM subtracts from its pool for graphs, since 0.21; earlier they came on top."""
     return np.where(
         settings.version >= engines.GRAPHS_IN_BUDGET, graphs * c["cuda_graphs"]["subtracted_share"], 0.0
     )
 
 
 def per_token(facts, settings):
-    """Bytes of pool that one token takes with all layers: vLLM's groups padded, MLA's rows padded before
-    0.9.
-    """
+    """Bytes of pool that one token takes in all layers: groups padded, and MLA's rows before 0.9."""
     layers = facts.full + facts.sliding
     grouped = facts.group * (facts.full_groups + facts.sliding_groups)
     groups = _grouped(facts, settings)
@@ -203,9 +197,7 @@ def sequence_need(facts, settings, length):
 
 
 def pool_tokens(pool, facts, settings):
-    """How many tokens an engine counts in a pool of that many bytes: whole blocks, shared by its layer
-    groups.
-    """
+    """How many tokens an engine counts in so many bytes: whole blocks, shared by its layer groups."""
     block = np.array([engine.block for engine in engines.ENGINES.values()], float)[settings.engine]
     groups = np.where(_grouped(facts, settings), facts.full_groups + facts.sliding_groups, 1)
     block_bytes = per_token(facts, settings) / groups * block

@@ -40,9 +40,7 @@ def vllm_profiles():
 
 
 def profiles(rows):
-    """The Profiles of a table with the columns of sizer/data/profiles.csv; rows that cannot be asked are left
-    out.
-    """
+    """The Profiles of a table like sizer/data/profiles.csv, without rows that cannot be asked."""
     rows = rows.reset_index(drop=True)
     asked = inputs.ask(
         {name: rows.get(name, default) for name, default in inputs.DEFAULTS.items()}, len(rows)

@@ -89,9 +89,7 @@ def max_concurrency(model, context=None, **question):
 
 
 def smallest_tp(model, **question):
-    """The smallest number of GPUs (a power of two up to 64 that divides the heads) on which the load fits, or
-    None.
-    """
+    """The fewest GPUs (a power of two up to 64 that divides the heads) on which the load fits, or None."""
     for tp in (1, 2, 4, 8, 16, 32, 64):
         try:
             asked = _asked({"model": model} | question | {"tp": tp})
@@ -166,9 +164,7 @@ def serve_command(model, **question):
 
 
 def too_small(asked, answer, p):
-    """The sentence on a GPU that does not hold the load: for the weights, the context alone, or all
-    together.
-    """
+    """The sentence on a GPU that does not hold the load: its context alone, its weights, or all of it."""
     gib = 2**30
     gpu, spec = asked.gpus[asked.gpu_code[0]], asked.specs[asked.model_code[0]]
     weights, required, budget = (float(answer[name][0][0]) for name in ("weights", "required", "budget"))
@@ -187,9 +183,7 @@ def too_small(asked, answer, p):
 
 
 def fits_with(asked, **changes):
-    """P(fit) of the same question with settings changed: `seqs`, `tokens`, `length`, `fraction`, `batch`,
-    `eager`.
-    """
+    """P(fit) of the same question with settings changed (names of memory.Settings)."""
     settings = asked.settings._replace(**{name: np.array([float(value)]) for name, value in changes.items()})
     if "eager" in changes:
         settings = settings._replace(eager=np.array([bool(changes["eager"])]))

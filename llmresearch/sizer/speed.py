@@ -1,6 +1,4 @@
-"""Time to first token, time per token and throughput by the roofline, labelled estimated; calibrated where
-measured.
-"""
+"""Time to first token, time per token and throughput by the roofline: estimated, or calibrated."""
 
 from dataclasses import dataclass
 
@@ -22,9 +20,7 @@ GRAPH_STEP_SECONDS = (4.0e-4, 7.0e-4, 1.1e-3)
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Seconds to the first token, seconds a token of one sequence, and tokens a second of the batch: (low,
-    value, high).
-    """
+    """(low, value, high) of seconds to the first token, seconds a token, tokens a second of the batch."""
 
     ttft_seconds: tuple
     tpot_seconds: tuple

@@ -17,9 +17,7 @@ class Tensor(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What an architecture has beside its matrices. `bias`: which of qkv, o, mlp, head, router, expert have
-    one.
-    """
+    """What an architecture has beside its matrices; `bias` says which of them have one."""
 
     mlp: str = "gated"
     bias: frozenset = frozenset()
@@ -229,9 +227,7 @@ def _mla(spec, layers, tp):
 
 
 def _delta_net(spec, layers, tp):
-    """Gated DeltaNet: one projection for q, k, v and the gate, one for beta and alpha, a short
-    convolution.
-    """
+    """Gated DeltaNet: a projection for q, k, v and gate, one for beta and alpha, a short convolution."""
     keys = spec.linear_key_heads * spec.linear_head_dim // tp
     values = spec.linear_value_heads * spec.linear_head_dim // tp
     heads = spec.linear_value_heads // tp

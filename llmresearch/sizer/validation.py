@@ -1,6 +1,4 @@
-"""How good the sizer is: predicted against measured, families left out, coverage of the intervals,
-thresholds.
-"""
+"""How good the sizer is: predicted against measured with families left out, coverage, thresholds."""
 
 import numpy as np
 import pandas as pd
@@ -30,9 +28,7 @@ def size_class(params, moe):
 
 
 def table(data=None):
-    """One row a profile: measured and predicted GiB, both ways (fit on all, and with the row's family left
-    out).
-    """
+    """One row a profile: measured and predicted GiB, fitted on all and with the row's family left out."""
     data = data or profiles.vllm_profiles()
     c = coefficients()
     full, out = fit.predicted(data, c), fit.left_out(data)
@@ -84,9 +80,7 @@ def error_percent(rows, name, how="left_out"):
 
 
 def judged(rows):
-    """The rows that the thresholds are about: their log says version, batch size, GPU memory and share, and
-    they fit.
-    """
+    """The rows that thresholds are about: they fit, and say version, batch, GPU memory and its share."""
     return rows[rows.settled & rows.gpu_given & (rows.fits == "yes") & (rows.evidence == "A")]
 
 
@@ -159,9 +153,7 @@ def by(rows, column, name="non_kv"):
 
 
 def predicted_against_measured(rows):
-    """Long rows (row_id, component, measured, predicted, low, high) in GiB of the judged rows, for a
-    figure.
-    """
+    """Long rows (row_id, component, measured, predicted, low, high), GiB, of the judged rows."""
     seen = judged(rows)
     parts = [
         pd.DataFrame({
@@ -223,9 +215,7 @@ def against_legacy():
 
 
 def plan_values():
-    """The plan's expected GB, what a single sequence requires by this sizer (GB), and how the number reads
-    today.
-    """
+    """The plan's expected GB, the GB that its load requires, and how the expected number reads."""
     questions = (
         {"model": "llama-3.2-1b", "kv_dtype": "fp8", "max_model_len": 1024},
         {"model": "mistral-7b-v0.2", "max_model_len": 1024},
@@ -256,9 +246,7 @@ AXES = {
 
 
 def axes():
-    """For every value of the plan's axes: how many profiles were measured there, and whether the sizer
-    answers it.
-    """
+    """For every value of the plan's axes: how many profiles there are, and whether the sizer answers."""
     table_ = profiles.read_table()
     groups = table_.weight_format.map(lambda name: weight_format(name).name)
     lengths = table_.max_model_len.astype(float)

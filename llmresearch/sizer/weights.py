@@ -17,9 +17,7 @@ _SMALL_STEP = 512
 
 
 class Held(NamedTuple):
-    """Bytes on one GPU: `weights` in the checkpoint, what the engine builds beside them, and how many are
-    embeddings.
-    """
+    """Bytes on one GPU: all, those that the engine builds beside the checkpoint, and the embedding."""
 
     total: float
     runtime: float
@@ -45,7 +43,7 @@ def weights(spec, form, tp=1, pp=1, ep=None, stage=0, absorbed=True):
     for tensor in inventory(spec, part, tp, ep, pad=64):
         if tensor.name == "absorbed" and not absorbed:
             continue
-        size = _bytes(spec, tensor, form, tp)
+        size = _bytes(spec, tensor, form)
         held = allocated(size, tensor.copies) if tensor.kind != "expert" else size * tensor.copies
         total += held
         runtime += held if tensor.kind == "runtime" else 0.0
@@ -53,7 +51,7 @@ def weights(spec, form, tp=1, pp=1, ep=None, stage=0, absorbed=True):
     return Held(total, runtime, embedding)
 
 
-def _bytes(spec, tensor, form, tp):
+def _bytes(spec, tensor, form):
     values = tensor.rows * tensor.cols
     if form.name == "mxfp4" and spec.experts:
         return _mxfp4_bytes(tensor, form) if tensor.kind == "expert" else values * form.rest_bytes
@@ -64,16 +62,14 @@ def _bytes(spec, tensor, form, tp):
 
 def _mxfp4_bytes(tensor, form):
     """MXFP4 kernels want the model's width in multiples of 256 and the experts' in multiples of 128."""
-    width, inner = max(tensor.rows, tensor.cols), min(tensor.rows, tensor.cols)
-    if tensor.name == "experts up":
-        width, inner = tensor.cols, tensor.rows // 2
-        return -(-width // 256) * 256 * 2 * -(-inner // 128) * 128 * form.bits / 8
-    width, inner = tensor.rows, tensor.cols
-    return -(-width // 256) * 256 * -(-inner // 128) * 128 * form.bits / 8
+    up = tensor.name == "experts up"
+    width, inner = (tensor.cols, tensor.rows // 2) if up else (tensor.rows, tensor.cols)
+    padded = -(-width // 256) * 256 * -(-inner // 128) * 128
+    return padded * (2 if up else 1) * form.bits / 8
 
 
 @functools.lru_cache(maxsize=2000)
-def gguf(spec, mixture, pp=1):
+def gguf(spec, mixture):
     """(bytes on the GPU, bytes of the token embedding on the CPU) of a GGUF file with this mixture of types.
 
     The mixture's rules are llama.cpp's (`llama_tensor_get_type` in llama-quant.cpp), so the same name takes
@@ -96,7 +92,7 @@ def gguf(spec, mixture, pp=1):
             on_gpu += size
     if spec.tied:
         on_gpu += spec.vocab * spec.hidden * GGUF_BITS[_head_type(name)] / 8
-    return on_gpu / pp, on_cpu
+    return on_gpu, on_cpu
 
 
 def _head_type(name):
@@ -105,9 +101,7 @@ def _head_type(name):
 
 
 def _gguf_types(spec, tensor, name):
-    """[(type, how many of the copies have it)] of one kind of tensor. V and K are part of `qkv` here: V's
-    share counts.
-    """
+    """[(type, how many of the copies have it)] of one kind of tensor; V is a share of `qkv` here."""
     base = GGUF_MIXTURES[name]
     if tensor.kind == "plain":
         return [("F32", tensor.copies)]
