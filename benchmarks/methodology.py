@@ -3,8 +3,9 @@
     python benchmarks/methodology.py             every check of the statistics with larger n, and the verdicts of
                                                  three methods on the same simulated data: about ten minutes
     python benchmarks/methodology.py quick       the same with the sizes of `llmresearch selfcheck`
-    python benchmarks/methodology.py real [RAW]  identical engines, and slow-downs of 2, 5 and 10 % spun into each
-                                                 call, through the whole harness; RAW is kept and continued
+    python benchmarks/methodology.py fake [RAW]  identical engines, and slow-downs of 2, 5 and 10 %, through the whole
+    python benchmarks/methodology.py hf [RAW]    harness with the real clock: an engine that spins, or transformers with
+                                                 a spin after each call. RAW is kept and continued
 
 The verdicts beside ours are what is usual: Student's t over all calls pooled, and whose mean is lower.
 """
@@ -23,13 +24,16 @@ from llmresearch.stats import compare
 FULL = {"aa": {"pairs": 5000}, "ab": {"pairs": 3000}, "coverage": {"studies": 2000}, "fwer": {"families": 1000},
         "simpson": {"studies": 1000}, "peeking": {"studies": 20_000}, "design": {"campaigns": 300},
         "verdicts": {"studies": 5000}, "tails": {"studies": 4000}, "scaling": {"families": 1000}, "units": {}}  # fmt: skip
-SLOWED = {"hf-slowed:2": 0.02, "hf-slowed:5": 0.05, "hf-slowed:10": 0.10}
-PARAMS = {
-    "study": "methodology", "models": ["gpt2-5m"], "sessions": 20, "repetitions": 15, "warmup": 5,
-    "phases": ["prefill", "decode"], "scenarios": [{"name": "short", "prompt_tokens": 64, "new_tokens": 16}],
-    "backends": [{"name": "hf", "label": "a"}, {"name": "hf", "label": "b"},
-                 *({"name": "hf-slowed", "label": name.split(":")[1], "slowdown": slow} for name, slow in SLOWED.items())],
+SLOWED = {"2": 0.02, "5": 0.05, "10": 0.10}
+SPINS = {"real": True, "noise": 0.03, "session": 0.03}     # spreads of calls and processes, beside the machine's own
+ENGINES = {
+    "fake": [{"name": "fake", "label": label, **SPINS, "slowdown": 1 + slow}
+             for label, slow in {"a": 0.0, "b": 0.0, **SLOWED}.items()],
+    "hf": [{"name": "hf", "label": "a"}, {"name": "hf", "label": "b"},
+           *({"name": "hf-slowed", "label": label, "slowdown": slow} for label, slow in SLOWED.items())],
 }  # fmt: skip
+PARAMS = {"study": "methodology", "models": ["gpt2-5m"], "sessions": 20, "repetitions": 15, "warmup": 5,
+          "phases": ["prefill", "decode"], "scenarios": [{"name": "short", "prompt_tokens": 64, "new_tokens": 8}]}  # fmt: skip
 
 
 def checks(sizes):
@@ -69,39 +73,45 @@ def _wide(table, index):
     return table.assign(cell=cells).pivot(index=index, columns="method", values="cell")
 
 
-def real(raw="methodology.jsonl", studies=400):
+def real(engine, raw=None, studies=400):
     """Measure identical and slowed engines in turn, then judge many studies of 5 of the sessions."""
-    frame = lr.steady(lr.read(lr.measure(lr.plan(PARAMS), Path(raw))))
-    found = compare(frame, "hf:a", by=["phase"])
-    print(found[["phase", "backend", "ratio", "low", "high", "verdict", "n", "baseline_seconds"]].round(5).to_string(index=False))
+    raw = Path(raw or f"methodology-{engine}.jsonl")
+    frame = lr.samples(lr.read(lr.measure(lr.plan(PARAMS | {"backends": ENGINES[engine]}), raw)))
+    print(f"{frame['contaminated'].notna().mean():.0%} of {len(frame):,} calls had other programs beside them; all are judged")
+    frame, baseline = frame.drop(columns="contaminated"), f"{engine}:a"
+    found = compare(frame, baseline, by=["phase"])
+    shown = ["phase", "backend", "ratio", "low", "high", "verdict", "n", "baseline_seconds"]
+    print(found[shown].round(5).to_string(index=False))
+    names = {f"{engine}:b": 0.0} | {b["name"] + ":" + b["label"]: SLOWED[b["label"]] for b in ENGINES[engine][2:]}
     for phase, part in frame.groupby("phase", observed=True):
         print(f"\n{phase}: {studies} studies of 5 of the {part['session'].nunique()} sessions")
-        for name, slow in {"hf:b": 0.0, **SLOWED}.items():
-            drawn = rivals.studies_of(part, "hf:a", name, studies, swap=slow == 0)
-            print(f"slow-down {slow:.0%}")
-            print(rivals.shares(rivals.judged(drawn, "hf:a", name), slow).round(3).to_string(index=False))
-            if slow == 0:
-                print(f"false positives at alpha 0.05: {_false_positives(drawn, name):.3f} (two processes x all their calls: "
-                      f"{_of_two_processes(part, name):.3f} by Welch)")
+        for name, slow in names.items():
+            _judge(part, baseline, name, slow, studies)
 
 
-def _false_positives(drawn, name):
-    found = compare(drawn, "hf:a", by="study", correction="none")
-    return float((found.loc[found["backend"] == name, "p"] < 0.05).mean())
+def _judge(part, baseline, name, slow, studies):
+    """Print the verdicts on studies drawn from the sessions of one phase."""
+    drawn = rivals.studies_of(part, baseline, name, studies, swap=slow == 0)
+    print(f"slow-down {slow:.0%}")
+    print(rivals.shares(rivals.judged(drawn, baseline, name), slow).round(3).to_string(index=False))
+    if slow == 0:
+        ours = float((compare(drawn, baseline, by="study", correction="none")["p"] < 0.05).mean())
+        print(f"false positives at alpha 0.05: {ours:.3f}; Welch on all calls of two processes: "
+              f"{_of_two_processes(part, baseline, name):.3f}")
 
 
-def _of_two_processes(part, name, pairs=400, seed=0):
+def _of_two_processes(part, baseline, name, pairs=400, seed=0):
     """Welch's share of differences between one process of each of two identical engines."""
     rng = np.random.default_rng(seed)
     groups = {key: g["seconds"].to_numpy() for key, g in part.astype({"backend": str}).groupby(["backend", "session"])}
     sessions = sorted({k[1] for k in groups})
-    draws = [(groups["hf:a", i], groups[name, j]) for i, j in rng.choice(sessions, (pairs, 2))]
+    draws = [(groups[baseline, i], groups[name, j]) for i, j in rng.choice(sessions, (pairs, 2))]
     return float(np.mean([statistics.stats.ttest_ind(a, b, equal_var=False).pvalue < 0.05 for a, b in draws]))
 
 
 def main(what="full", *arguments):
-    if what == "real":
-        return real(*arguments)
+    if what in ENGINES:
+        return real(what, *arguments)
     good = checks(FULL if what == "full" else dict.fromkeys(FULL, {}))
     verdicts(1000 if what == "full" else 200)
     return 0 if good else 1

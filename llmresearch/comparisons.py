@@ -205,7 +205,7 @@ def place_in_time(used):
 
 def _trends(frame, when):
     """Per cell: the mean place in time, and the sums of squares and products about the cell's means."""
-    table = frame[["group", "arm", "session", "block"]].assign(when=when, tt=when**2, tl=when * frame["log"], log=frame["log"])
+    table = frame[["group", "arm", "session", "block", "log"]].assign(when=when, tt=when**2, tl=when * frame["log"])
     cells = table.groupby(["group", "arm", "session", "block"], sort=True)
     out, n = cells.mean(), cells.size()
     return pd.DataFrame({"when": out["when"], "tt": n * (out["tt"] - out["when"] ** 2),

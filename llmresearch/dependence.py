@@ -26,9 +26,10 @@ class Independence:
 def independence(x, alpha=0.05):
     """Whether samples, in order of time, look independent: Bartels' rank version of von Neumann's ratio.
 
-    One-sided against positive dependence (autocorrelation, drift, level shifts); ranks, so stalls do no harm. Independent samples fail it in `alpha` of cases; 30 samples of an AR(1) series pass it in 12 %
-    (rho 0.6) and 1 % (rho 0.9): sessions are the remedy, not longer series.
-    Source: Bartels, J. Am. Stat. Assoc. 77 (1982) 40. Fewer than 8 samples or equal ones: nan, taken as independent.
+    One-sided against positive dependence (autocorrelation, drift, level shifts); ranks, so stalls do no harm.
+    Independent samples fail it in `alpha` of cases; 30 samples of an AR(1) series pass it in 12 % (rho 0.6) and 1 %
+    (rho 0.9): sessions are the remedy, not longer series. Fewer than 8 samples or equal ones: nan, and taken as
+    independent. Source: Bartels, J. Am. Stat. Assoc. 77 (1982) 40.
     """
     values, reason = observations(x)
     n = values.size

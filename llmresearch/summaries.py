@@ -5,6 +5,7 @@ import pandas as pd
 
 from .estimates import quantile, session_labels
 from .intervals import needed
+from .records import LlmResearchError
 
 TAILS = {"p95": 0.95, "p99": 0.99}
 READ = ("seconds", "tokens", "interval_level", "run_id", "session", "time", "order", "index", "status", "phase", "kind",
@@ -54,6 +55,9 @@ def summary(df, by, level=0.95):
     session's interval uses the higher level that the looks ask for (`interval_level`).
     """
     by = [by] if isinstance(by, str) else list(by)
+    for name in (*by, "seconds"):
+        if name not in df:
+            raise LlmResearchError(f"summary: no column {name!r}. There are: {', '.join(map(str, df.columns))}.")
     used = in_time_order(timed(df[[c for c in df if c in {*by, *READ}]], by))
     sessions = pd.Categorical(session_labels(used)).codes
     columns = {c: used[c].to_numpy(float) for c in ("seconds", "tokens", "interval_level") if c in used}

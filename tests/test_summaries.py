@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from llmresearch.records import LlmResearchError
 from llmresearch.summaries import summary
 
 
@@ -83,3 +84,8 @@ def test_samples_whose_number_the_data_chose_are_held_to_a_higher_level():
     assert (plain["low"], plain["high"]) == (7, 18)
     assert (stopped["low"], stopped["high"]) == (5, 20)
     assert "achieved level 0.9985" in stopped["method"]
+
+
+def test_an_unknown_column_is_named_beside_the_known_ones():
+    with pytest.raises(LlmResearchError, match="summary: no column 'phaze'. There are: backend, seconds."):
+        summary(calls([1.0, 2.0]), ["backend", "phaze"])

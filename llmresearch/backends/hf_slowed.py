@@ -1,4 +1,4 @@
-"""`hf` with a known slow-down: after each call it spins for a share of the call's own time. Proves the method, not engines."""
+"""`hf` with a known slow-down: after each call it spins for a share of the call's own time. It proves the method."""
 
 import time
 
