@@ -93,6 +93,19 @@ def test_windows_are_read_from_layer_types_and_from_patterns():
     assert (by_pattern.full_layers, by_kinds.full_layers, by_kinds.sliding_layers) == (8, 8, 40)
 
 
+def test_what_gemma_configs_leave_to_transformers_is_filled_in():
+    # text_config of google/gemma-3-12b-it: no head_dim, no vocabulary, no positions
+    text = {
+        "model_type": "gemma3_text", "hidden_size": 3840, "intermediate_size": 15360, "num_attention_heads": 16,
+        "num_hidden_layers": 48, "num_key_value_heads": 8, "sliding_window": 1024,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+    }  # fmt: skip
+    spec = from_config({"model_type": "gemma3", "text_config": text})
+    assert count(spec) == 11_766_034_176
+    assert (spec.rope_rows, spec.max_positions) == (9 * 131072, 131072)
+    assert "head_dim 256, vocab_size 262208" in spec.assumed[0]
+
+
 def test_a_window_that_the_config_does_not_use_is_not_used():
     qwen = LLAMA | {"model_type": "qwen2", "sliding_window": 4096, "use_sliding_window": False}
     assert from_config(qwen).sliding_window == 0

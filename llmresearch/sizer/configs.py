@@ -126,6 +126,7 @@ def from_config(config, name=None):
     kind = str(text.get("model_type") or config.get("model_type") or "").lower()
     assumed = []
     arch = _arch(kind, text, assumed)
+    text = _with_defaults(text, arch, assumed)
     got = {field: _first(text, names) for field, names in _NAMES.items()}
     for field in ("layers", "hidden", "heads", "vocab"):
         if got[field] is None:
@@ -142,6 +143,29 @@ def from_config(config, name=None):
         source="the config given", assumed=tuple(assumed), **values,
     )  # fmt: skip
     return _with_vision(spec, config)
+
+
+# What published configs leave to transformers' own defaults (its configuration classes).
+_DEFAULTS = {
+    "gemma": {"head_dim": 256},
+    "gemma2": {"head_dim": 256},
+    "gemma3": {
+        "head_dim": 256,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "vocab_size": 262208,
+        "max_position_embeddings": 131072,
+    },
+    "qwen3": {"head_dim": 128},
+}
+
+
+def _with_defaults(text, arch, assumed):
+    left = {key: value for key, value in _DEFAULTS.get(arch, {}).items() if text.get(key) is None}
+    if left and text.get("hidden_size"):
+        said = ", ".join(f"{key} {value}" for key, value in left.items())
+        assumed.append(f"left out by the config, as transformers has it: {said}")
+    return text | left
 
 
 def _text_part(config):
@@ -249,6 +273,7 @@ def _extended(text, positions):
 def _rope_rows(text, arch, positions):
     """Rows of the tables of cosines where an extension or multimodal positions make them longer; else 0."""
     scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}
+    scaling = scaling.get("full_attention", scaling)
     kind = scaling.get("rope_type") or scaling.get("type")
     if scaling.get("mrope_section"):
         return 4 * positions
