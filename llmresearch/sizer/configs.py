@@ -157,6 +157,8 @@ _DEFAULTS = {
         "max_position_embeddings": 131072,
     },
     "qwen3": {"head_dim": 128},
+    "glm4_moe": {"head_dim": 128},
+    "glm4_moe_air": {"head_dim": 128},
 }
 
 
