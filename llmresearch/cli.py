@@ -66,6 +66,29 @@ def _known(values, file, study):
 
 @app.command()
 @as_json
+def size(as_json, **question):
+    """GPU memory of a model on an engine: what it reserves and requires, whether it fits, and what to change."""
+    from .sizer.command import size as answer
+
+    click.echo(answer(json_=as_json, **question))
+
+
+def _size_options(command):
+    """One option per argument of `sizer.estimate`, as the sizer itself lists them."""
+    from .sizer.command import OPTIONS
+
+    for name, (kind, words) in reversed(OPTIONS.items()):
+        flag = f"--{name.replace('_', '-')}"
+        option = click.Option([flag], is_flag=True, default=None, help=words) if kind is bool else click.Option([flag], type=kind, help=words)
+        command.params.insert(0, option)
+    return command
+
+
+_size_options(size)
+
+
+@app.command()
+@as_json
 @click.option("--python", nargs=2, multiple=True, metavar="BACKEND PATH", help="An engine's own interpreter.")
 def doctor(as_json, python):
     """What is here, and what each backend lacks."""
@@ -118,10 +141,13 @@ def _line(result):
 def main():
     """The console script: a user's mistake is one sentence on standard error and exit code 1."""
     try:
-        app()
+        app(standalone_mode=False)
     except LlmResearchError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
         print("stopped: everything measured so far is in the raw file; run the same command to go on.", file=sys.stderr)
         sys.exit(130)

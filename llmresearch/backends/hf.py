@@ -58,7 +58,7 @@ class Hf:
             return f"{self.name}: attention: {cell.options['attention']!r} is none of {', '.join(ATTENTION)}."
         missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
         if missing:
-            return f"{self.name}: needs {' and '.join(missing)}, not installed here: pip install 'llmresearch[hf]'."
+            return f"{self.name}: needs {' and '.join(missing)}, not installed here: pip install llmresearch."
         return self._refuses_device(cell)
 
     def _refuses_device(self, cell):
