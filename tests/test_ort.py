@@ -11,7 +11,8 @@ from llmresearch.backends.ort import Ort
 from llmresearch.export import ExportError, Variant
 from llmresearch.failures import classify_failure
 from llmresearch.frames import read
-from tests.tiny_models import made
+from llmresearch.texts import read_text
+from tests.tiny_models import made, reference
 
 PROMPTS = [models.seeded_ids(211, 12, seed=1, index=i) for i in range(2)]
 FORCED = models.seeded_ids(211, 30, seed=7)
@@ -224,3 +225,19 @@ def test_a_worker_measures_it_and_its_record_has_the_evidence(tmp_path):
     found = frame["evidence"].iloc[0]
     assert found["providers"] == ["CPUExecutionProvider"] and len(found["forced"]["top1"]) == 33
     assert len(frame["output_ids"].iloc[0][0]) == 8
+
+
+@needs_engine
+@pytest.mark.slow
+def test_trained_weights_give_the_reference_logits_and_fill_more_than_their_window(monkeypatch):
+    """gemma3-270m from the machine's own cache: 560 tokens, and its sliding layers see 512."""
+    monkeypatch.delenv("LLMRESEARCH_CACHE")
+    folder = models.folder("gemma3-270m")
+    ids = models.prompt_ids(folder, read_text("evaluation"))[:560]
+    engine = started(folder, [ids[:16]])
+    engine._room(np.array([ids], np.int32))
+    bound = engine._whole(len(ids), 64, logits=True)
+    engine._run(bound, np.array([ids], np.int32))
+    expected = reference(folder, [ids])[0, -64:]
+    assert np.abs(bound.logits.read()[0] - expected).max() < 1e-3
+    assert (bound.logits.read()[0].argmax(-1) == expected.argmax(-1)).all()
