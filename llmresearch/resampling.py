@@ -15,9 +15,10 @@ def hierarchical_bootstrap(x, sessions=None, statistic="median", level=0.95, res
 
     `statistic`: 'median', 'mean', a quantile as a share (0.9), or a function of a (k, n) array with `axis`. Resampling
     twice counts the samples' noise twice, and resampling few sessions shows too little of the spread between them: the
-    first is taken off the bootstrap's variance, the second is put back by sessions / (sessions - 1), and the interval
-    is Student's t of sessions - 1 (Davison & Hinkley 1997, section 3.8), never with less than the standard error of the
-    sessions' own values. Percentiles of few sessions cover 80 % and less. Needs 2 sessions.
+    first is taken off the bootstrap's variance, the second is put back by sessions / (sessions - 1), and the result is
+    averaged with the variance of the sessions' own values, which estimates the same. The interval is Student's t of
+    sessions - 1 (Davison & Hinkley 1997, section 3.8); percentiles of few sessions cover 80 % and less. Where samples
+    fall into two modes, resampled medians jump between them and the interval is too wide. Needs 2 sessions.
     """
     check_share("level", level)
     x, sessions = values_and_sessions(x, sessions)
@@ -32,7 +33,8 @@ def hierarchical_bootstrap(x, sessions=None, statistic="median", level=0.95, res
     if np.ptp(points) <= 1e-12 * np.abs(points).max():
         return refused("all sessions give the same value: no spread", values.size, value, "session")
     drawn, inner = two_level_resamples(groups, statistic, resamples, np.random.default_rng(seed))
-    error = math.sqrt(max((drawn.var(ddof=1) - inner / n) * n / (n - 1), points.var(ddof=1) / n))
+    resampled, own = (drawn.var(ddof=1) - inner / n) * n / (n - 1), points.var(ddof=1) / n
+    error = math.sqrt(max((resampled + own) / 2, own / 2))
     half = float(special.stdtrit(n - 1, (1 + level) / 2) * error)
     method = f"hierarchical bootstrap, {resamples} resamples of {n} sessions, Student t"
     return Estimate(value, value - half, value + half, values.size, "session", method)
