@@ -1,6 +1,9 @@
 """The OpenAI-compatible client against a stand-in: ids in, tokens by arrival, dialects, caches, faults."""
 
+import subprocess
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,13 @@ sys.path.insert(0, str(Path(__file__).parent / "servers"))
 from asking import cell, measured  # noqa: E402
 from stand_in import Law, running  # noqa: E402
 
+from llmresearch import models
 from llmresearch.backends.http_client import ServerProblem
+from llmresearch.backends.llamacpp import LlamaCpp
 from llmresearch.backends.openai_http import OpenAi
 from llmresearch.failures import classify_failure
+
+PARIS = [2, 818, 5279, 529, 7001, 563]  # "The capital of France is"
 
 
 def sent(server):
@@ -111,3 +118,33 @@ def test_a_precision_that_the_bits_contradict_is_refused():
     engine.client = Answers()
     with pytest.raises(ServerProblem, match="7.5 bits a weight, fp32 has 30 to 33"):
         engine.introduce(asked)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("llama_cpp") is None, reason="needs llama-cpp-python")
+def test_a_stand_in_backed_by_llama_cpp_gives_the_ids_of_llama_cpp_in_process():
+    script = Path(__file__).parent / "servers" / "stand_in.py"
+    start = [sys.executable, str(script), "--gguf", str(models.gguf("gemma3-270m"))]
+    server = subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        url = server.stdout.readline().strip()
+        engine, calls = measured(cell("openai", url, new_tokens=6, phases=["prefill"]), ids=PARIS)
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+    assert engine.processes() == (server.pid,)
+    assert engine.evidence()["prompt_cache"]["server_reuses"] is True
+    assert engine.output() == [_in_process(PARIS)]
+
+
+def _in_process(ids):
+    engine, asked = LlamaCpp(), cell("llamacpp", None, new_tokens=6)
+    asked = replace(asked, model="gemma3-270m", options={})
+    engine.load(asked, models.folder("gemma3-270m"))
+    engine.start(asked, [ids])
+    engine.prepare("e2e")
+    engine.e2e()
+    found = engine.output()[0]
+    engine.close()
+    return found
