@@ -4,8 +4,9 @@
     python benchmarks/engines.py native [MODEL] [PAIRS]      the harness over the engine's own tool, interleaved
     python benchmarks/engines.py oracle [MODEL]              top-1, logits and perplexity against hf fp32
 
-Without an argument: all three on gemma3-270m. Speed is measured by the harness itself, each engine in its own processes,
-sessions interleaved. An engine that is absent is a line with its reason. To add one: a line in ENGINES, and one in NATIVE.
+Without an argument: all three on gemma3-270m. Speed is measured by the harness itself, each engine in its own
+processes, sessions interleaved. An engine that is absent is a line with its reason. To add one: a line in
+ENGINES, and one in NATIVE.
 """
 
 import json
@@ -27,7 +28,14 @@ from llmresearch.texts import read_text
 from llmresearch.timing import available_cores
 
 PROMPT, NEW, CALLS, WARMUP = 64, 32, 5, 1
-ENGINES = [("hf", "fp32"), ("ort", "fp32"), ("ort", "int8"), ("llamacpp", "fp32"), ("llamacpp", "q8_0"), ("llamacpp", "q4_k_m")]
+ENGINES = [
+    ("hf", "fp32"),
+    ("ort", "fp32"),
+    ("ort", "int8"),
+    ("llamacpp", "fp32"),
+    ("llamacpp", "q8_0"),
+    ("llamacpp", "q4_k_m"),
+]
 WINDOW = 256  # tokens of a scored window
 
 
@@ -46,8 +54,12 @@ def params(model, engines, sessions, device="cpu"):
 def speed(model, sessions, raw=None, device="cpu", engines=ENGINES):
     """A frame: milliseconds per forward (prefill) or per token (decode), and how many times faster than hf fp32."""
     with tempfile.TemporaryDirectory() as out:
-        frame = lr.read(lr.measure(lr.plan(params(model, engines, sessions, device)), raw or Path(out) / "raw.jsonl"))
-    for (name, dtype), reason in frame[frame["status"] != "ok"].groupby(["backend", "dtype"], observed=True)["reason"].first().items():
+        frame = lr.read(
+            lr.measure(lr.plan(params(model, engines, sessions, device)), raw or Path(out) / "raw.jsonl")
+        )
+    for (name, dtype), reason in (
+        frame[frame["status"] != "ok"].groupby(["backend", "dtype"], observed=True)["reason"].first().items()
+    ):
         print(f"{name} {dtype}: {reason}")
     good = lr.samples(frame)
     good = good.assign(ms=good["seconds"] * 1e3 / np.where(good["phase"] == "decode", NEW, 1))
@@ -83,8 +95,8 @@ cache = {{f"{{l}}.{{p}}": put(np.zeros((1, facts["kv_heads"], slots, facts["head
 shared = {{"cache_positions": put(np.arange(slots, dtype=np.int32)[None])}}
 one_, place_ = put(one), put(place)
 def bound(tokens, at, places):
-    io = session.io_binding()
-    for name, value in (("input_ids", tokens), ("position_ids", places), ("logits_at", put(np.array([at], np.int32))),
+    io = session.io_binding() for name, value in (("input_ids", tokens), ("position_ids", places),
+    ("logits_at", put(np.array([at], np.int32))),
                         *shared.items()):
         io.bind_ortvalue_input(name, value)
     io.bind_ortvalue_output("next_ids", one_)

@@ -29,7 +29,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWar
 def cell(name, **values):
     """A cell as the plan makes it for this backend, on the small model."""
     scenario = {"name": "s", "prompt_tokens": PROMPT, "new_tokens": NEW, "batch": BATCH}
-    asked = {"backends": [name], "models": [SMALL], "scenarios": [scenario], "phases": list(PHASES), "threads": 1}
+    asked = {
+        "backends": [name],
+        "models": [SMALL],
+        "scenarios": [scenario],
+        "phases": list(PHASES),
+        "threads": 1,
+    }
     return matrix.plan(asked | values)[0]
 
 
@@ -108,7 +114,9 @@ def against_reference(name):
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_line_in_the_table_is_a_whole_backend(name):
     kind = backend(name)
-    wanted = [method for method in METHODS if not (method == "generate" and name in SERVERS)]  # servers always cache
+    wanted = [
+        method for method in METHODS if not (method == "generate" and name in SERVERS)
+    ]  # servers always cache
     assert all(callable(getattr(kind, method, None)) for method in wanted)
     assert kind.name == name and callable(kind.clock) and kind().marks == []
 
@@ -117,7 +125,9 @@ def test_a_line_in_the_table_is_a_whole_backend(name):
 def test_a_backend_is_ready_or_says_in_one_sentence_what_it_lacks(name):
     for device in ("cpu", "cuda"):
         reason = backend(name)().refuses(cell(name, device=device))
-        assert reason is None or (reason.startswith(f"{name}: ") and "\n" not in reason and reason.endswith("."))
+        assert reason is None or (
+            reason.startswith(f"{name}: ") and "\n" not in reason and reason.endswith(".")
+        )
 
 
 @pytest.mark.parametrize("name", [name for name in BACKENDS if name != "fake"])
@@ -172,7 +182,11 @@ def test_a_model_loaded_again_is_there_once(small, measured):
     """The engine under test is loaded a second time; what it held before must be gone."""
     name, engine, found = measured
     against_reference(name)
-    held = [weakref.ref(value) for key, value in vars(engine).items() if key in ("model", "session") and value is not None]
+    held = [
+        weakref.ref(value)
+        for key, value in vars(engine).items()
+        if key in ("model", "session") and value is not None
+    ]
     assert held
     engine.load(cell(name), small)
     engine.start(cell(name), ROWS)

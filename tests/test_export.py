@@ -14,11 +14,12 @@ import onnx
 import onnxruntime
 from safetensors.numpy import load_file, save_file
 
-from llmresearch import export, models, perplexity
+from llmresearch import export, models
 from llmresearch.export import ExportError, Variant, build, calibration
 from llmresearch.export.architecture import read_architecture
 from llmresearch.export.layers import activation_scale, quantised
 from llmresearch.failures import classify_failure
+from llmresearch.perplexity import require_disjoint
 from llmresearch.texts import read_text
 from tests.tiny_models import FAMILIES, made, reference
 
@@ -111,14 +112,19 @@ def test_eight_bits_stay_close_and_are_there(method, form, error, tiny, tmp_path
     expected, found = reference(tiny("llama"), IDS), logits(path, facts, IDS, prompt=5)
     assert 1e-4 < np.abs(found - expected).max() < error
     eight = facts["initializer_elements"].get("INT8", 0) + facts["initializer_elements"].get("UINT8", 0)
-    assert eight >= 0.99 * sum(w.size for w in load_file(tiny("llama") / "model.safetensors").values() if w.ndim == 2)
+    assert eight >= 0.99 * sum(
+        w.size for w in load_file(tiny("llama") / "model.safetensors").values() if w.ndim == 2
+    )
 
 
 def test_what_tensorrt_cannot_parse_is_not_in_its_form(tiny, tmp_path):
     path, _ = written(tiny("gemma3"), tmp_path / "out", form="growing")
     graph = onnx.load(path, load_external_data=False).graph
     assert not {"Range", "NonZero", "Trilu", "Shape", "Attention"} & {node.op_type for node in graph.node}
-    assert {value.type.tensor_type.elem_type for value in graph.input} == {onnx.TensorProto.INT32, onnx.TensorProto.FLOAT}
+    assert {value.type.tensor_type.elem_type for value in graph.input} == {
+        onnx.TensorProto.INT32,
+        onnx.TensorProto.FLOAT,
+    }
     assert {"cache_positions", "position_ids"} <= {value.name for value in graph.input}
 
 
@@ -158,7 +164,9 @@ def test_an_activation_scale_covers_the_range_and_zero(low, high, symmetric, exp
 def test_an_export_is_made_once_per_content_and_options(tiny):
     first = export.artifact(tiny("gpt2"))
     again = export.artifact(tiny("gpt2"), python="/nowhere/python")
-    assert again == first and export.facts(first)["model_sha256"] == models.describe(tiny("gpt2")).content_sha256
+    assert (
+        again == first and export.facts(first)["model_sha256"] == models.describe(tiny("gpt2")).content_sha256
+    )
     assert export.cached(tiny("gpt2"), Variant(dtype="fp16")) != first.parent
 
 
@@ -207,7 +215,9 @@ def test_what_the_builder_does_not_know_is_refused(key, value, words, small):
 
 def test_a_configuration_of_another_model_is_refused_across_the_process(small, tiny):
     (small / "config.json").write_text((tiny("qwen2") / "config.json").read_text())
-    with pytest.raises(ExportError, match=r"has no tensor embed_tokens.weight. Its config.json belongs to another model"):
+    with pytest.raises(
+        ExportError, match=r"has no tensor embed_tokens.weight. Its config.json belongs to another model"
+    ):
         export.artifact(small)
 
 
@@ -231,7 +241,9 @@ def test_an_unknown_variant_is_refused(options, words):
 def test_calibration_is_kept_by_model_data_and_seed(tiny):
     def facts(family, seed):
         folder = tiny(family)
-        return calibration.ranges(folder, read_architecture(folder), Variant("int8", method="static", seed=seed))[1]
+        return calibration.ranges(
+            folder, read_architecture(folder), Variant("int8", method="static", seed=seed)
+        )[1]
 
     first, again, seeded, other = facts("qwen3", 5), facts("qwen3", 5), facts("qwen3", 6), facts("mistral", 5)
     assert (first["from_cache"], again["from_cache"]) == (False, True)
@@ -249,4 +261,4 @@ def test_calibration_reads_its_own_text_and_not_the_one_that_models_are_judged_o
     windows, origin = calibration.calibration_ids(small, len(words), seed=0)
     assert origin == "calibration text" and [len(ids) for ids in windows] == [128] * 8
     for ids in windows:
-        perplexity.require_disjoint(models.prompt_ids(small, read_text("evaluation")), ids, length=8)
+        require_disjoint(models.prompt_ids(small, read_text("evaluation")), ids, length=8)

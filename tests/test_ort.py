@@ -19,7 +19,15 @@ FORCED = models.seeded_ids(211, 30, seed=7)
 
 
 def cell(**values):
-    known = {"device": "cpu", "dtype": "fp32", "concurrency": 1, "new_tokens": 6, "threads": 1, "options": {}, "seed": 42}
+    known = {
+        "device": "cpu",
+        "dtype": "fp32",
+        "concurrency": 1,
+        "new_tokens": 6,
+        "threads": 1,
+        "options": {},
+        "seed": 42,
+    }
     return SimpleNamespace(**known | values)
 
 
@@ -90,7 +98,9 @@ def test_rows_of_a_batch_do_not_see_each_other(gpt2):
 @needs_engine
 def test_the_cache_is_written_where_it_is_and_nowhere_else(gpt2):
     engine = started(gpt2)
-    before = {name: (array.value.data_ptr(), array.host.copy()) for name, array in engine.buffers.cache.items()}
+    before = {
+        name: (array.value.data_ptr(), array.host.copy()) for name, array in engine.buffers.cache.items()
+    }
     run(engine, "prefill")
     for name, array in engine.buffers.cache.items():
         place, old = before[name]
@@ -153,7 +163,9 @@ def test_an_int8_cell_without_integer_kernels_fails(gpt2):
 @needs_engine
 def test_a_file_of_another_model_is_refused(gpt2, gemma):
     other = str(export.artifact(gemma))
-    with pytest.raises(ort_session.OrtError, match="sha256 mismatch: it was exported from a model of") as caught:
+    with pytest.raises(
+        ort_session.OrtError, match="sha256 mismatch: it was exported from a model of"
+    ) as caught:
         Ort().load(cell(options={"onnx": other}), gpt2)
     assert classify_failure(str(caught.value)).cause == "corrupt file"
 
@@ -219,7 +231,9 @@ def test_without_the_library_the_reason_says_how_to_get_it(monkeypatch):
 
 @needs_engine
 def test_a_worker_measures_it_and_its_record_has_the_evidence(tmp_path):
-    cells = matrix.plan({"backends": ["onnxruntime-cpu"], "models": ["tiny-gpt2"], "repetitions": 2, "warmup": 0})
+    cells = matrix.plan(
+        {"backends": ["onnxruntime-cpu"], "models": ["tiny-gpt2"], "repetitions": 2, "warmup": 0}
+    )
     frame = read(runner.measure(cells, tmp_path / "raw.jsonl", progress=False))
     assert set(frame["status"]) == {"ok"} and set(frame["backend"]) == {"ort"}
     found = frame["evidence"].iloc[0]

@@ -1,8 +1,8 @@
 """ONNX Runtime with I/O binding: the KV cache is written in place, and a decode step feeds the next one.
 
-The phases are those of hf.py. All memory is allocated when a cell starts. The cache's inputs and outputs are bound to one
-buffer; next_ids and next_positions are bound to the memory of input_ids and position_ids (export/decoder.py says why that
-is sound). So a step is one call of the session, and one read of an id.
+The phases are those of hf.py. All memory is allocated when a cell starts. The cache's inputs and outputs are
+bound to one buffer; next_ids and next_positions are bound to the memory of input_ids and position_ids
+(export/decoder.py says why that is sound). So a step is one call of the session, and one read of an id.
 """
 
 import time
@@ -14,8 +14,8 @@ from ..export.forms import EMPTY
 from . import ort_session
 from .ort_session import OrtError
 
-SCORED_AT_ONCE = 128  # rows of logits turned into log-probabilities together; bounds memory at large vocabularies
-ROOM = 64             # slots at least, so that a short cell's forced tokens fit as well
+SCORED_AT_ONCE = 128  # rows of logits turned into log-probabilities together; bounds memory
+ROOM = 64  # slots at least, so that a short cell's forced tokens fit as well
 
 
 class Ort:
@@ -53,7 +53,9 @@ class Ort:
     def start(self, cell, ids):
         """Untimed: take the prompt, ids[batch][token], and allocate all memory for the calls that follow."""
         if len({len(row) for row in ids}) != 1 or not ids[0]:
-            raise OrtError(f"ort: prompts of {[len(row) for row in ids]} tokens are no batch. Give rows of one length.")
+            raise OrtError(
+                f"ort: prompts of {[len(row) for row in ids]} tokens are no batch. Give rows of one length."
+            )
         self.batch, self.prompt_tokens, self.new_tokens = len(ids), len(ids[0]), cell.new_tokens
         self.prompt = np.array(ids, np.int32)
         self._room(self.prompt, self.new_tokens)
@@ -61,9 +63,12 @@ class Ort:
 
     def _room(self, ids, more=0):
         """Memory for `ids` [batch, token] and as many tokens after them; OrtError for what the model cannot take."""
-        vocab, longest = self.facts["vocab"], self.facts["positions"] if self.facts["learned_positions"] else EMPTY
+        vocab = self.facts["vocab"]
+        longest = self.facts["positions"] if self.facts["learned_positions"] else EMPTY
         if ids.min() < 0 or ids.max() >= vocab:
-            raise OrtError(f"ort: id {ids.max()} is outside the vocabulary of {vocab:,}. Use this model's own ids.")
+            raise OrtError(
+                f"ort: id {ids.max()} is outside the vocabulary of {vocab:,}. Use this model's own ids."
+            )
         if ids.shape[1] + more > longest:
             raise OrtError(
                 f"ort: {ids.shape[1] + more} tokens asked, prompt and answer together; the model has {longest} positions. "
@@ -166,8 +171,9 @@ class Ort:
     def forced(self, ids, prompt):
         """{"top1", "nll"} along given ids: the first `prompt` by prefill, the others one cached step each.
 
-        top1: the argmax after the prefill and after each forced token, len(ids) - prompt + 1 of them. nll: minus the log
-        probability of each forced token, in nats. Every row of the batch gets the same ids; the first row answers.
+        top1: the argmax after the prefill and after each forced token, len(ids) - prompt + 1 of them. nll:
+        minus the log probability of each forced token, in nats. Every row of the batch gets the same ids; the
+        first row answers.
         """
         rows = np.array([ids] * self.batch, np.int32)
         self._room(rows)
@@ -186,14 +192,18 @@ class Ort:
     def score(self, ids, first=1):
         """(sum of -log p in nats, tokens) over ids[first:], given all that stands before each in the window."""
         if not 1 <= first < len(ids):
-            raise ValueError(f"first: {first} is outside 1 … {len(ids) - 1}, the tokens of the window that have a past.")
+            raise ValueError(
+                f"first: {first} is outside 1 … {len(ids) - 1}, the tokens of the window that have a past."
+            )
         rows = np.array([ids] * self.batch, np.int32)
         self._room(rows)
         total = 0.0
         for start in range(0, len(ids) - 1, SCORED_AT_ONCE):
             part = rows[:, start : min(start + SCORED_AT_ONCE, len(ids) - 1)]
             bound = self._whole(part.shape[1], part.shape[1], logits=True)
-            bound.places.write(np.tile(np.arange(start, start + part.shape[1], dtype=np.int32), (self.batch, 1)))
+            bound.places.write(
+                np.tile(np.arange(start, start + part.shape[1], dtype=np.int32), (self.batch, 1))
+            )
             self._run(bound, part)
             skip = max(first - 1 - start, 0)
             wanted = ids[start + 1 + skip : start + 1 + part.shape[1]]
@@ -205,7 +215,9 @@ class Ort:
         """What really ran, read back from the session and from a profile of one more run."""
         if self._kernels is None:
             self._kernels = ort_session.kernels(self.path, self.cell, self.facts)
-        return ort_session.evidence(self.session, self.path, self.facts, self._kernels, self.cell, self.buffers)
+        return ort_session.evidence(
+            self.session, self.path, self.facts, self._kernels, self.cell, self.buffers
+        )
 
     def close(self):
         """Lets go of the session and of all memory."""

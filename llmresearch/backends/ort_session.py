@@ -18,7 +18,14 @@ WHY = {
     ("cpu", "fp16"): "computes fp16 in fp32 on a processor, with casts in between",
     ("cuda", "int8"): "would run 8-bit matrices of this kind on the processor",
 }
-INTEGER = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulInteger", "QLinearMatMul", "QGemm", "MatMulNBits")
+INTEGER = (
+    "DynamicQuantizeMatMul",
+    "MatMulIntegerToFloat",
+    "MatMulInteger",
+    "QLinearMatMul",
+    "QGemm",
+    "MatMulNBits",
+)
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 QUIET = 3  # log severity: errors only
 _graph_ids = itertools.count(1)
@@ -35,7 +42,9 @@ def refusal(cell, name, options):
         return f"{name}: unknown option {unknown[0]!r}. Known options: {', '.join(options)}."
     if cell.dtype not in DTYPES[cell.device]:
         why = WHY.get((cell.device, cell.dtype), f"has no {cell.dtype} kernels for what it would need")
-        return f"{name}: ONNX Runtime {why}. On {cell.device} it measures {' and '.join(DTYPES[cell.device])}."
+        return (
+            f"{name}: ONNX Runtime {why}. On {cell.device} it measures {' and '.join(DTYPES[cell.device])}."
+        )
     method = cell.options.get("method", METHODS[0])
     if method not in METHODS:
         return f"{name}: method {method!r} is none of {', '.join(METHODS)}."
@@ -83,7 +92,9 @@ def opened(path, cell, profile=None):
     try:
         session = ort.InferenceSession(str(path), options, providers=_providers(cell.device, graphs))
     except _failures() as error:
-        raise OrtError(f"{path}: ONNX Runtime {ort.__version__} cannot load it ({_first_line(error)}).") from error
+        raise OrtError(
+            f"{path}: ONNX Runtime {ort.__version__} cannot load it ({_first_line(error)})."
+        ) from error
     session.disable_fallback()
     _really_on(session, cell.device)
     whole = ort.RunOptions()
@@ -95,14 +106,25 @@ def opened(path, cell, profile=None):
 def _providers(device, graphs):
     if device == "cpu":
         return [PROVIDERS["cpu"]]
-    return [(PROVIDERS["cuda"], {"enable_cuda_graph": "1" if graphs else "0", "use_tf32": "0"}), PROVIDERS["cpu"]]
+    return [
+        (PROVIDERS["cuda"], {"enable_cuda_graph": "1" if graphs else "0", "use_tf32": "0"}),
+        PROVIDERS["cpu"],
+    ]
 
 
 def _failures():
     """The exceptions that ONNX Runtime raises for a file it cannot load; they have no common base."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented", "RuntimeException")
+    names = (
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NoSuchFile",
+        "NotImplemented",
+        "RuntimeException",
+    )
     return tuple(getattr(state, name) for name in names)
 
 
@@ -134,7 +156,9 @@ class Array:
 
     def write(self, values):
         if values.shape != self.shape:
-            raise OrtError(f"ort: a shape of {values.shape} where {self.shape} is bound. Start the cell with this shape.")
+            raise OrtError(
+                f"ort: a shape of {values.shape} where {self.shape} is bound. Start the cell with this shape."
+            )
         if self.host is None:
             self.value.update_inplace(np.ascontiguousarray(values))
         else:
@@ -160,7 +184,9 @@ class Buffers:
         cache = np.float16 if facts["variant"]["dtype"] == "fp16" else np.float32
         shape = (batch, facts["kv_heads"], slots, facts["head_width"])
         self.cache = {
-            f"{layer}.{part}": Array(shape, cache, device) for layer in range(facts["layers"]) for part in ("key", "value")
+            f"{layer}.{part}": Array(shape, cache, device)
+            for layer in range(facts["layers"])
+            for part in ("key", "value")
         }
         self.ids, self.positions = (Array((batch, 1), np.int32, device) for _ in range(2))
         self.order = self._filled(np.tile(np.arange(slots, dtype=np.int32), (batch, 1)))
@@ -173,17 +199,23 @@ class Buffers:
     def binding(self, tokens, rows, logits=False, step=False):
         """A Bound for `tokens` at a time that answers for the last `rows` of them, with logits where they are wanted.
 
-        A `step` has its own outputs as next inputs. Others run from an empty cache, and their answer goes to the step's
-        inputs where it is one id.
+        A `step` has its own outputs as next inputs. Others run from an empty cache, and their answer goes to
+        the step's inputs where it is one id.
         """
         io = self.session.io_binding()
         ids = self.ids if step else Array((self.batch, tokens), np.int32, self.device)
-        places = self.positions if step else self._filled(np.tile(np.arange(tokens, dtype=np.int32), (self.batch, 1)))
+        places = (
+            self.positions
+            if step
+            else self._filled(np.tile(np.arange(tokens, dtype=np.int32), (self.batch, 1)))
+        )
         answer = self.ids if rows == 1 else Array((self.batch, rows), np.int32, self.device)
         scores = Array((self.batch, rows, self.facts["vocab"]), np.float32, self.device) if logits else None
         inputs = {"input_ids": ids, "position_ids": places, "cache_positions": self.order,
                   "logits_at": self._filled(np.arange(tokens - rows, tokens, dtype=np.int32))}  # fmt: skip
-        outputs = {"next_ids": answer, "next_positions": self.positions} | ({"logits": scores} if logits else {})
+        outputs = {"next_ids": answer, "next_positions": self.positions} | (
+            {"logits": scores} if logits else {}
+        )
         for key, array in self.cache.items():
             inputs[f"past_key_values.{key}"] = outputs[f"present.{key}"] = array
         for name, array in inputs.items():
@@ -196,11 +228,14 @@ class Buffers:
 def kernels(path, cell, facts):
     """{provider: {operator: count}} of the nodes that ran in one step, from the engine's profile of a session like ours.
 
-    A session profiles from its start or never, and profiling costs time in every call: so this is a session of its own.
+    A session profiles from its start or never, and profiling costs time in every call: so this is a session
+    of its own.
     """
     with tempfile.TemporaryDirectory() as folder:
         session, options = opened(path, cell, Path(folder) / "profile")
-        session.run_with_iobinding(Buffers(session, facts, cell.device, 1, 8).binding(1, 1, step=True).io, options["whole"])
+        session.run_with_iobinding(
+            Buffers(session, facts, cell.device, 1, 8).binding(1, 1, step=True).io, options["whole"]
+        )
         events = json.loads(Path(session.end_profiling()).read_text())
     found = {}
     for event in events:
@@ -216,11 +251,18 @@ def evidence(session, path, facts, ran, cell, buffers):
 
     integer = {op: n for counts in ran.values() for op, n in counts.items() if op in INTEGER}
     if cell.dtype == "int8" and not integer:
-        raise OrtError(f"{path}: no int8 layers ran, only {sorted(set().union(*ran.values()))}. Do not trust its label.")
+        raise OrtError(
+            f"{path}: no int8 layers ran, only {sorted(set().union(*ran.values()))}. Do not trust its label."
+        )
     elements = facts["initializer_elements"]
     kept = {"FLOAT": "fp32", "FLOAT16": "fp16", "INT8": "int8", "UINT8": "int8"}
     held = max(kept, key=lambda name: elements.get(name, 0))
-    elsewhere = {op: n for provider, counts in ran.items() if provider != PROVIDERS[cell.device] for op, n in counts.items()}
+    elsewhere = {
+        op: n
+        for provider, counts in ran.items()
+        if provider != PROVIDERS[cell.device]
+        for op, n in counts.items()
+    }
     pairs = [] if buffers is None else buffers.cache.values()
     return {
         "engine": "onnxruntime", "onnxruntime": ort.__version__, "dtype": kept[held], "device": cell.device,

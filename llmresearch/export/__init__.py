@@ -1,6 +1,7 @@
 """Causal language models as ONNX with a KV cache: built from safetensors, checked, and kept by content.
 
-`artifact(folder, Variant(…))` is all that an engine needs; it needs no onnx itself: building runs in a process of its own.
+`artifact(folder, Variant(…))` is all that an engine needs; it needs no onnx itself: building runs in a
+process of its own.
 """
 
 import json
@@ -44,7 +45,9 @@ def facts(place):
         found = json.loads((place / FACTS).read_text())
         size = (place / MODEL).stat().st_size + (place / DATA).stat().st_size
     except (OSError, ValueError) as error:
-        raise ExportError(f"{place}: is no complete export ({error}). Delete the folder, and it is made again.") from error
+        raise ExportError(
+            f"{place}: is no complete export ({error}). Delete the folder, and it is made again."
+        ) from error
     if size != found["bytes"]:
         raise ExportError(f"{place}: {size:,} bytes, {found['bytes']:,} when it was made: a file is truncated or changed. "
                           "Delete the folder, and it is made again.")  # fmt: skip
@@ -55,7 +58,10 @@ def _make(folder, place, variant, python):
     place.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
-        _run([python, "-m", __name__, str(Path(folder).resolve()), str(made), json.dumps(vars(variant))], folder)
+        _run(
+            [python, "-m", __name__, str(Path(folder).resolve()), str(made), json.dumps(vars(variant))],
+            folder,
+        )
         made.chmod(0o755)
         try:
             made.rename(place)
@@ -69,9 +75,13 @@ def _make(folder, place, variant, python):
 def _run(command, folder):
     home = Path(__file__).resolve().parents[2]
     try:
-        done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command, cwd=home, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired as error:
-        raise ExportError(f"{folder}: was not exported within {TIMEOUT_S} s. Export it where there is time.") from error
+        raise ExportError(
+            f"{folder}: was not exported within {TIMEOUT_S} s. Export it where there is time."
+        ) from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("ExportError: ")
         raise ExportError(last)

@@ -23,17 +23,17 @@ class Architecture:
     heads: int
     kv_heads: int
     head_width: int
-    inner: int                       # width inside the feed-forward block
+    inner: int  # width inside the feed-forward block
     vocab: int
-    positions: int                   # the longest context: a table's rows for GPT-2, the trained length otherwise
+    positions: int  # the longest context: a table's rows for GPT-2, the trained length otherwise
     epsilon: float
-    activation: str                  # gelu_tanh | silu
-    scale: float                     # of the attention scores
-    tied: bool                       # the output layer is the embedding table
-    kinds: tuple                     # per layer: full | sliding
-    window: int | None = None        # tokens a sliding layer looks back, its own included
+    activation: str  # gelu_tanh | silu
+    scale: float  # of the attention scores
+    tied: bool  # the output layer is the embedding table
+    kinds: tuple  # per layer: full | sliding
+    window: int | None = None  # tokens a sliding layer looks back, its own included
     frequencies: dict | None = None  # per kind: the rotary embedding's inverse frequencies
-    head_norms: bool = False         # queries and keys are normalised per head (Qwen3, Gemma-3)
+    head_norms: bool = False  # queries and keys are normalised per head (Qwen3, Gemma-3)
 
 
 def read_architecture(folder):
@@ -45,7 +45,9 @@ def read_architecture(folder):
     for key in ("attn_logit_softcapping", "final_logit_softcapping", "scale_attn_by_inverse_layer_idx",
                 "use_bidirectional_attention", "quantization_config"):  # fmt: skip
         if config.get(key):
-            raise ExportError(f"{folder}: {key} is set, and the exported graph does not have it. Use the hf backend.")
+            raise ExportError(
+                f"{folder}: {key} is set, and the exported graph does not have it. Use the hf backend."
+            )
     return _gpt2(config) if family == "gpt2" else _rotary(folder, family, config)
 
 

@@ -16,7 +16,7 @@ from .decoder import Decoder
 from .forms import FORMS
 from .graph import Graph, sha256
 from .layers import Blocks8, Dynamic8, Observed, Plain, Static8
-from .variant import DATA, FACTS, MODEL, Variant, source_sha256
+from .variant import DATA, FACTS, MODEL, source_sha256
 from .weights import Weights
 
 BITS = {"fp32": 32, "fp16": 16, "int8": 8}
@@ -28,7 +28,9 @@ def build(folder, place, variant):
     place = Path(place)
     architecture = read_architecture(folder)
     measured = describe(folder)
-    ranges, calibrated = calibration.ranges(folder, architecture, variant) if variant.method == "static" else (None, None)
+    ranges = calibrated = None
+    if variant.method == "static":
+        ranges, calibrated = calibration.ranges(folder, architecture, variant)
     sources = {"model_sha256": measured.content_sha256, "source_sha256": source_sha256(folder)}
     notes = sources | {k: str(v) for k, v in vars(variant).items() if v is not None}
     path = write(folder, place, architecture, variant, ranges, notes)
@@ -72,7 +74,9 @@ def checked(path, facts):
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     wanted = FORMS[facts["variant"]["form"]].opset
     if opset != wanted:
-        raise ExportError(f"{path}: has opset {opset}, not {wanted}. Another exporter changed it: export it again.")
+        raise ExportError(
+            f"{path}: has opset {opset}, not {wanted}. Another exporter changed it: export it again."
+        )
     size = path.stat().st_size + path.with_name(DATA).stat().st_size
     implied = facts["params"] * BITS[facts["variant"]["dtype"]] // 8
     most = implied * (1 + SLACK) + SLACK_BYTES + _kept_wide(model, facts)

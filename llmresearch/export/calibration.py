@@ -12,7 +12,7 @@ from ..identity import prompt_ids
 from ..token_ids import seeded_ids
 from ..texts import read_text
 from .architecture import ExportError
-from .variant import MODEL, Variant
+from .variant import Variant
 
 LENGTH, WINDOWS = 128, 8  # tokens of a window, and how many windows
 DEFAULT_SEED = 0
@@ -22,7 +22,13 @@ def ranges(folder, architecture, variant):
     """({matrix: (lowest, highest)}, facts): measured once per model, data and seed, then read from the cache."""
     ids, data = calibration_ids(folder, architecture.vocab, variant.seed or DEFAULT_SEED)
     digest = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
-    facts = {"data": data, "ids_sha256": digest, "seed": variant.seed or DEFAULT_SEED, "windows": len(ids), "length": LENGTH}
+    facts = {
+        "data": data,
+        "ids_sha256": digest,
+        "seed": variant.seed or DEFAULT_SEED,
+        "windows": len(ids),
+        "length": LENGTH,
+    }
     key = hashlib.sha256(json.dumps([describe(folder).content_sha256, facts]).encode()).hexdigest()[:24]
     note = cache_folder() / "calibration" / f"{key}.json"
     if note.is_file():
@@ -66,7 +72,9 @@ def _session(path):
     try:
         import onnxruntime
     except ImportError as error:
-        raise ExportError(f"export: calibrating needs onnxruntime ({error}). Install it: pip install onnxruntime.") from error
+        raise ExportError(
+            f"export: calibrating needs onnxruntime ({error}). Install it: pip install onnxruntime."
+        ) from error
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session, json.loads(session.get_modelmeta().custom_metadata_map["observed"])
 
@@ -77,7 +85,7 @@ def _run(session, a, ids):
     feeds = {"input_ids": np.array([ids], np.int32), "position_ids": np.arange(count, dtype=np.int32)[None],
              "cache_positions": np.arange(count, dtype=np.int32)[None],
              "logits_at": np.arange(count, dtype=np.int32)}  # fmt: skip
-    feeds |= {f"past_key_values.{layer}.{part}": empty for layer in range(a.layers) for part in ("key", "value")}
+    feeds |= {
+        f"past_key_values.{layer}.{part}": empty for layer in range(a.layers) for part in ("key", "value")
+    }
     return session.run(["lows", "highs"], feeds)
-
-

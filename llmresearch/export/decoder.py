@@ -1,10 +1,11 @@
 """The decoder itself, family by family: embedding, blocks, output layer, and the graph's inputs and outputs.
 
-Inputs: input_ids and position_ids [batch, token] int32, cache_positions [batch, slot] int32 (forms.py), logits_at [row] int32
-(the places in the sequence whose scores are wanted), past_key_values.N.key and .value. Outputs: logits [batch, row, vocab] fp32,
-next_ids [batch, row] int32 (their argmax), next_positions [batch, 1] int32, present.N.key and .value.
-next_positions is ready after next_ids, so an engine may be given the memory of position_ids for it, and that of input_ids for
-next_ids: a decode step then feeds the next one without the host.
+Inputs: input_ids and position_ids [batch, token] int32, cache_positions [batch, slot] int32 (forms.py),
+logits_at [row] int32 (the places in the sequence whose scores are wanted), past_key_values.N.key and .value.
+Outputs: logits [batch, row, vocab] fp32, next_ids [batch, row] int32 (their argmax), next_positions [batch,
+1] int32, present.N.key and .value. next_positions is ready after next_ids, so an engine may be given the
+memory of position_ids for it, and that of input_ids for next_ids: a decode step then feeds the next one
+without the host.
 """
 
 import numpy as np
@@ -41,8 +42,15 @@ class Decoder:
         return "ln_f" if self.a.family == "gpt2" else "norm"
 
     def _past(self, layer):
-        shape = ["batch", self.a.kv_heads, "slot" if self.form.name == "in-place" else "past", self.a.head_width]
-        return [self.g.input(f"past_key_values.{layer}.{part}", self.dtype, shape) for part in ("key", "value")]
+        shape = [
+            "batch",
+            self.a.kv_heads,
+            "slot" if self.form.name == "in-place" else "past",
+            self.a.head_width,
+        ]
+        return [
+            self.g.input(f"past_key_values.{layer}.{part}", self.dtype, shape) for part in ("key", "value")
+        ]
 
     def _waves(self, positions):
         """Per kind of layer the (cos, sin) of its rotary embedding, computed in fp32 from the positions."""
@@ -63,7 +71,11 @@ class Decoder:
         table = self.layers.table(name, self.w[name])
         x = self.layers.rows(table, ids)
         if a.family == "gpt2":
-            x = g("Add", x, g("Gather", self.layers.array("wpe.weight", self.w["wpe.weight"]), positions, axis=0))
+            x = g(
+                "Add",
+                x,
+                g("Gather", self.layers.array("wpe.weight", self.w["wpe.weight"]), positions, axis=0),
+            )
         if a.family == "gemma3_text":
             x = g("Mul", x, g.constant(np.float32(a.hidden**0.5), self.dtype))
         return self._widen(x), table
@@ -99,7 +111,9 @@ class Decoder:
     def _attention(self, x, h, layer, past):
         g, a = self.g, self.a
         kind = a.kinds[layer]
-        x = self._linear(x, h, "attn.c_attn" if a.family == "gpt2" else "self_attn", ("q_proj", "k_proj", "v_proj"))
+        x = self._linear(
+            x, h, "attn.c_attn" if a.family == "gpt2" else "self_attn", ("q_proj", "k_proj", "v_proj")
+        )
         together = g.constant([0, 0, a.heads + 2 * a.kv_heads, a.head_width], np.int64)
         x = g("Transpose", g("Reshape", x, together), perm=[0, 2, 1, 3])
         q, k, v = g("Split", x, g.constant([a.heads, a.kv_heads, a.kv_heads], np.int64), outputs=3, axis=1)
@@ -153,7 +167,11 @@ class Decoder:
         """The last position plus one, made to wait for the answer: best ≥ 0 is always true."""
         g = self.g
         last = g("Gather", positions, g.constant([-1], np.int64), axis=1)
-        one = g("Cast", g("Greater", g("Gather", best, g.constant([-1], np.int64), axis=1), g.constant(-1, np.int32)), to=6)
+        one = g(
+            "Cast",
+            g("Greater", g("Gather", best, g.constant([-1], np.int64), axis=1), g.constant(-1, np.int32)),
+            to=6,
+        )
         g.output(g("Add", last, one), "next_positions", np.int32, ["batch", 1])
 
     def _narrow(self, x, held):

@@ -1,8 +1,9 @@
 """Two spellings of one decoder: today's ONNX with a cache written in place, and the plain operators of opset 17.
 
-Both take the same inputs. `cache_positions` [batch, slots] is the mask in compact form: it says which position each slot
-of the cache holds, and a query at position p attends the slots with a position ≤ p (and > p - window in a sliding layer);
-a slot that holds nothing says EMPTY. So neither form computes a range, and every integer may be int32.
+Both take the same inputs. `cache_positions` [batch, slots] is the mask in compact form: it says which
+position each slot of the cache holds, and a query at position p attends the slots with a position ≤ p (and >
+p - window in a sliding layer); a slot that holds nothing says EMPTY. So neither form computes a range, and
+every integer may be int32.
 """
 
 import numpy as np
@@ -13,8 +14,8 @@ EMPTY = 2**30  # in `cache_positions`: no query ever stands so far
 class InPlace:
     """Opset 24: TensorScatter writes new keys and values into the cache, Attention reads all of it.
 
-    past and present have one shape [batch, kv heads, slots, width] and may be one buffer: an engine that is given the same
-    memory for both copies nothing. A token's slot is its position.
+    past and present have one shape [batch, kv heads, slots, width] and may be one buffer: an engine that is
+    given the same memory for both copies nothing. A token's slot is its position.
     """
 
     name, opset = "in-place", 24
@@ -61,7 +62,7 @@ class InPlace:
 class Growing:
     """Opset 17, with operators that TensorRT 8.6 knows: past [batch, kv heads, past, width], present is longer.
 
-    present = past followed by the new rows; `rows` gives the new rows alone, for a caller who keeps the cache himself.
+    present = past followed by the new rows.
     """
 
     name, opset = "growing", 17
@@ -118,7 +119,11 @@ class Growing:
         """As `InPlace.attend`; query heads that share a key head stand in an axis of their own."""
         g, a = self.g, self.a
         group = a.heads // a.kv_heads
-        q = g("Reshape", g("Mul", q, g.constant(a.scale, self.dtype)), self._shape(0, a.kv_heads, group, -1, a.head_width))
+        q = g(
+            "Reshape",
+            g("Mul", q, g.constant(a.scale, self.dtype)),
+            self._shape(0, a.kv_heads, group, -1, a.head_width),
+        )
         k, v = (g("Unsqueeze", x, g.constant([2], np.int64)) for x in (k, v))
         scores = g("Add", g("MatMul", q, g("Transpose", k, perm=[0, 1, 2, 4, 3])), self.masks[kind])
         mixed = g("MatMul", g("Softmax", scores, axis=-1), v)

@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 ALIGNED = 4096  # bytes: ONNX Runtime can map weights into memory that begin at a page
-INLINE = 1024   # bytes: smaller tensors stand in the graph itself
+INLINE = 1024  # bytes: smaller tensors stand in the graph itself
 IR_VERSIONS = {17: 8, 24: 13}  # the oldest intermediate representation that each opset is defined for
 _TYPES = {np.dtype("float32"): TensorProto.FLOAT, np.dtype("float16"): TensorProto.FLOAT16,
           np.dtype("int8"): TensorProto.INT8, np.dtype("uint8"): TensorProto.UINT8,

@@ -5,7 +5,7 @@ import numpy as np
 from .architecture import ExportError
 
 BLOCK, LEAST_BLOCK = 32, 16  # weights that share a scale; the operator takes powers of two from 16
-ROUNDED_ACTIVATIONS = 4      # MatMulNBits: activations are rounded to int8 (0 would keep them in fp32)
+ROUNDED_ACTIVATIONS = 4  # MatMulNBits: activations are rounded to int8 (0 would keep them in fp32)
 
 
 class Plain:
@@ -70,8 +70,8 @@ class Dynamic8(Plain):
 class Static8(Dynamic8):
     """As Dynamic8, but activations have a range that calibration found: quantise-dequantise pairs that engines fuse.
 
-    `ranges` is {name: (lowest, highest)}. `symmetric` makes activations int8 around zero, as TensorRT wants them; else
-    they are uint8, which the processor's dot-product instruction takes.
+    `ranges` is {name: (lowest, highest)}. `symmetric` makes activations int8 around zero, as TensorRT wants
+    them; else they are uint8, which the processor's dot-product instruction takes.
     """
 
     def __init__(self, graph, dtype, ranges, symmetric):
@@ -101,27 +101,34 @@ class Static8(Dynamic8):
 
     def _rounded(self, x, name):
         step, zero = activation_scale(*self.ranges[name], self.symmetric)
-        pair = self.g.constant(step, np.float32), self.g.constant(zero, np.int8 if self.symmetric else np.uint8)
+        pair = (
+            self.g.constant(step, np.float32),
+            self.g.constant(zero, np.int8 if self.symmetric else np.uint8),
+        )
         return self.g("DequantizeLinear", self.g("QuantizeLinear", x, *pair), *pair)
 
 
 class Blocks8(Plain):
     """Weights int8 with a scale per block of 32 along the sum, activations rounded by the kernel in the same blocks.
 
-    ONNX Runtime's own operator for language models (com.microsoft MatMulNBits): one large activation then spoils its block
-    and not the whole row. Whole numbers are stored as uint8 around 128.
+    ONNX Runtime's own operator for language models (com.microsoft MatMulNBits): one large activation then
+    spoils its block and not the whole row. Whole numbers are stored as uint8 around 128.
     """
 
     def linear(self, x, name, matrix, bias=None):
         whole, scale = self._blocks(name, matrix.T)
-        y = self._product(x, self.g.weight(f"{name}.weight", whole), self.g.weight(f"{name}.scale", scale), matrix.shape)
+        y = self._product(
+            x, self.g.weight(f"{name}.weight", whole), self.g.weight(f"{name}.scale", scale), matrix.shape
+        )
         return y if bias is None else self.g("Add", y, self.array(f"{name}.bias", bias))
 
     def _blocks(self, name, values):
         """(uint8 [row, block, size], scale [row, block]) of values [row, column]."""
         rows, columns = values.shape
         if columns % BLOCK and columns % LEAST_BLOCK:
-            raise ExportError(f"{name}: its width {columns} does not divide into blocks of {LEAST_BLOCK}. Use method dynamic.")
+            raise ExportError(
+                f"{name}: its width {columns} does not divide into blocks of {LEAST_BLOCK}. Use method dynamic."
+            )
         size = LEAST_BLOCK if columns % BLOCK else BLOCK
         whole, scale = quantised(values.reshape(rows, columns // size, size), axis=2)
         return (whole.astype(np.int16) + 128).astype(np.uint8), scale

@@ -26,9 +26,10 @@ def source_sha256(folder):
 class Variant:
     """One way to export a model.
 
-    `form`: in-place (opset 24, for ONNX Runtime) or growing (opset 17, for TensorRT). `method`, of int8: blocks (a
-    scale per 32 weights, ONNX Runtime's own operator), dynamic (a scale per channel; activations' ranges found in each call)
-    or static (ranges calibrated beforehand; `seed` orders the calibration windows).
+    `form`: in-place (opset 24, for ONNX Runtime) or growing (opset 17, for TensorRT). `method`, of int8:
+    blocks (a scale per 32 weights, ONNX Runtime's own operator), dynamic (a scale per channel; activations'
+    ranges found in each call) or static (ranges calibrated beforehand; `seed` orders the calibration
+    windows).
     """
 
     dtype: str = "fp32"

@@ -21,7 +21,9 @@ class Weights:
     def __getitem__(self, name):
         """The tensor as a contiguous fp32 array."""
         if name not in self.found:
-            raise ExportError(f"{self.folder}: has no tensor {name}. Its config.json belongs to another model.")
+            raise ExportError(
+                f"{self.folder}: has no tensor {name}. Its config.json belongs to another model."
+            )
         entry = self.found[name]
         with open(entry["file"], "rb") as file:
             file.seek(entry["start"])
@@ -33,7 +35,9 @@ class Weights:
         matrix = np.concatenate([self[f"{name}.weight"] for name in names]).T
         biases = [self[f"{name}.bias"] for name in names if f"{name}.bias" in self]
         if biases and len(biases) < len(names):
-            raise ExportError(f"{self.folder}: only some of {', '.join(names)} have a bias. This is not exported.")
+            raise ExportError(
+                f"{self.folder}: only some of {', '.join(names)} have a bias. This is not exported."
+            )
         return np.ascontiguousarray(matrix), np.concatenate(biases) if biases else None
 
 
@@ -47,5 +51,7 @@ def _as_float(data, dtype, folder):
     if dtype == "BF16":  # the upper half of an fp32
         return (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
     if dtype not in _TYPES:
-        raise ExportError(f"{folder}: a tensor of type {dtype} is not exported. Save the model as F32, F16 or BF16.")
+        raise ExportError(
+            f"{folder}: a tensor of type {dtype} is not exported. Save the model as F32, F16 or BF16."
+        )
     return np.frombuffer(data, _TYPES[dtype]).astype(np.float32)
