@@ -19,7 +19,7 @@ from llmresearch.export import ExportError, Variant, build, calibration
 from llmresearch.export.architecture import read_architecture
 from llmresearch.export.layers import activation_scale, quantised
 from llmresearch.failures import classify_failure
-from llmresearch.perplexity import require_disjoint
+from llmresearch.perplexities import require_disjoint
 from llmresearch.texts import read_text
 from tests.tiny_models import FAMILIES, made, reference
 
