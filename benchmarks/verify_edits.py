@@ -13,7 +13,7 @@ import random
 import shutil
 from tempfile import TemporaryDirectory
 
-from llmresearch import verify
+from llmresearch.reporting import verify
 
 SEED = 20
 

@@ -13,20 +13,20 @@ _HOME = {
     "runner": ["measure"],
     "frames": ["read", "samples", "steady", "first_calls", "coverage", "check_counts"],
     "intervals": ["Estimate"],
-    "claims": ["Claim", "weakest"],
+    "reporting.claims": ["Claim", "weakest"],
     "strides": ["windows"],
     "records": ["LlmResearchError"],
     "failures": ["classify_failure", "Failure"],
     "stats": ["median", "quantile", "median_ratio", "rate", "summary", "compare", "anova_from_summary", "ttest_from_summary"],
-    "fits": ["power_law", "PowerLaw"],
-    "crossovers": ["crossover", "Crossover"],
-    "payback": ["break_even", "BreakEven"],
+    "fits.power_laws": ["power_law", "PowerLaw"],
+    "fits.crossovers": ["crossover", "Crossover"],
+    "fits.payback": ["break_even", "BreakEven"],
     "perplexities": ["perplexity", "gate"],
-    "report": ["Report"],
-    "notebook": ["begin", "measure_or_read"],
+    "reporting.report": ["Report"],
+    "reporting.notebook": ["begin", "measure_or_read"],
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-_ROOMS = ("audit", "figures", "models", "records", "reproduce", "scaling", "sizer", "stats")
+_ROOMS = ("audit", "figures", "models", "records", "reporting", "scaling", "sizer", "stats")
 
 __all__ = ["root", *_MODULE, *_ROOMS]
 

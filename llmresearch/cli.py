@@ -1,4 +1,4 @@
-"""llmresearch report | measure | size | doctor | verify | selfcheck"""
+"""llmresearch.reporting.report | measure | size | doctor | verify | selfcheck"""
 
 import json
 import sys
@@ -25,7 +25,7 @@ def app():
 @click.option("--out", type=click.Path(path_type=Path), help="The report's folder (default: the parameter `folder`).")
 def report(study, file, pairs, raw, measure, out):
     """Measure what is missing, execute the study's notebook and render it."""
-    from .render import report as render
+    from .reporting.render import report as render
 
     found = render(study, file, _values(pairs), raw=raw, out_folder=out, measure=measure)
     click.echo(f"{found.markdown}\n{found.html}")
@@ -55,7 +55,7 @@ def measure(file, raw):
 def _known(values, file, study):
     """Nothing; refuses a key that neither measuring nor the study's notebook knows."""
     from .matrix import Params, known_keys
-    from .render import ReportError, declared, find
+    from .reporting.render import ReportError, declared, find
 
     try:
         notebook = declared(find(study))
@@ -102,7 +102,7 @@ def doctor(as_json, python):
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 def verify(folders):
     """Derive every number, table, figure and claim of a rendered report again from its raw file."""
-    from .verify import verify as differences
+    from .reporting.verify import verify as differences
 
     found = [line for folder in folders for line in differences(folder)]
     for line in found:

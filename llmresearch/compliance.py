@@ -16,7 +16,7 @@ from statistics import median
 
 from .backends.fake import Fake
 from .matrix import plan
-from .token_ids import seeded_ids
+from .models.token_ids import seeded_ids
 
 CACHED_BELOW = 0.7  # repeated over unique prompts: an honest engine gives 1, whatever the prompts
 LEAST_PROMPTS = 5
@@ -91,9 +91,7 @@ def _length(cell, answers):
 
 
 def _own_answer(engine, cell, prompt, answer):
-    """The model, led along its own answer token by token, must choose each of its tokens: no padding, no
-    early end.
-    """
+    """The model, led along its own answer, must choose each of its tokens: no padding, no early end."""
     _, made = answer
     if not made:
         return Finding("its own answer", False, "no ids were made")
@@ -110,9 +108,7 @@ def _own_answer(engine, cell, prompt, answer):
 
 
 def _same_answer(answers):
-    """Decode starts one token later than e2e and must go on with the same ids: the timed outputs, by their
-    hashes.
-    """
+    """Decode starts one token later than e2e and must go on with the same ids: compared by hashes."""
     whole, after = answers["e2e"][1], answers["decode"][1]
     mine, other = digest(whole[1:]), digest(after[: max(len(whole) - 1, 0)])
     return Finding(
@@ -191,9 +187,7 @@ MUTANTS = {
 
 
 def run():
-    """The check of the checks, as a dict: an honest engine passes all, and each mutant fails the check meant
-    for it.
-    """
+    """The check of the checks: an honest engine passes all, each mutant fails the one meant for it."""
     scenario = {"name": "c", "prompt_tokens": 64, "new_tokens": 16}
     cell = plan({"backends": ["fake"], "models": ["fake-50m"], "scenarios": [scenario]})[0]
     prompts = [seeded_ids(1000, 64, 42, index) for index in range(8)]

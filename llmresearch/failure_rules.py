@@ -37,6 +37,8 @@ CAUSES = {
         "hard", "Install the library or compiler that the message names, or put it on the library path."),
     "unsupported operation": (
         "hard", "Use another engine, or a version of it that has this operator, dtype or architecture."),
+    "trust_remote_code required": (
+        "hard", "Read the model's own code, then allow it with trust_remote_code: true; or choose a model without."),
     "corrupt file": (
         "hard", "Fetch or write the file again, and compare its size and checksum."),
     "missing file": (
@@ -189,6 +191,10 @@ RULES = (
     ("disk full", (
         "no space left", "disk quota exceeded", r"\bENOSPC\b", "not enough (?:free )?(?:disk )?space")),
     ("too many open files", ("too many open files", r"\bEMFILE\b")),
+    ("trust_remote_code required", (
+        "contains custom code which must be executed", "requires you to execute the (?:configuration|model) file",
+        r"(?:pass|set|setting|argument|option) \W{0,2}trust_remote_code\W{0,3}=\W?True",
+        r"(?:pass|set|use|add) (?:the )?(?:flag )?\W?--trust[-_]remote[-_]code")),
     ("corrupt file", (
         "InvalidHeader", "HeaderTooLarge", "MetadataIncompleteBuffer", "file is not a zip", "invalid magic",
         "bad magic", "INVALID_PROTOBUF", "protobuf parsing failed", "error parsing message",

@@ -83,11 +83,16 @@ def _known_models(cells):
     """Folder, identity and vocabulary of each model that an engine needs; raises before anything is measured."""
     found = {}
     for cell in cells:
-        if cell.model not in found and getattr(backend(cell.backend), "needs_weights", True):
+        if cell.model not in found and _needs_weights(cell):
             spec = {"name": cell.model} | cell.source if cell.source else cell.model
             folder = models.folder(spec)
             found[cell.model] = (folder, models.check(spec, folder))
     return found
+
+
+def _needs_weights(cell):
+    asked = getattr(backend(cell.backend), "needs_weights", True)
+    return asked(cell) if callable(asked) else asked
 
 
 def _begin(raw, cells, params):

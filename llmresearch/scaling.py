@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .estimates import median_ratio
-from .fits import power_law
+from .stats.estimates import median_ratio
+from .fits.power_laws import power_law
 from .frames import first_calls, samples, steady
 from .intervals import Estimate
-from .shapes import compare_laws
+from .fits.shapes import compare_laws
 from .steadiness import steady_from
-from .summaries import summary
+from .stats.summaries import summary
 
 ENGINE = ["backend", "device", "dtype"]
 SIZE = ["model", "params_measured"]

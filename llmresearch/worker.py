@@ -76,6 +76,8 @@ def _refusal(reason):
 def _loaded(engine, cell, folder, tell):
     """Load once for all cells; what came of it."""
     found = _attempt(lambda: engine.load(cell, folder)) or {"status": "ok"}
+    if found["status"] == "failed":
+        found["evidence"] |= _attempt(getattr(engine, "remains", dict))
     tell({"ready": found["status"]})
     return found
 

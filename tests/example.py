@@ -5,7 +5,7 @@ from pathlib import Path
 import shutil
 from tempfile import TemporaryDirectory
 
-from llmresearch import render
+from llmresearch.reporting import render
 
 NOTEBOOK = Path(__file__).parent / "notebooks" / "fixture.ipynb"
 _FOLDER = TemporaryDirectory()

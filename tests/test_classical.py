@@ -4,8 +4,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from llmresearch import classical, effects
-from llmresearch.corrections import adjust, benjamini_hochberg, holm
+from llmresearch.stats import classical, effects
+from llmresearch.stats.corrections import adjust, benjamini_hochberg, holm
 from llmresearch.records import LlmResearchError
 
 A = [5.1, 4.9, 5.6, 5.8, 5.0, 5.3, 5.5]

@@ -29,12 +29,10 @@ def params(tmp_path):
 
 def test_measuring_needs_no_notebook_and_goes_on_where_it_stopped(monkeypatch, capsys, params, tmp_path):
     raw = tmp_path / "out" / "mine.jsonl"
-    with pytest.raises(SystemExit) as stopped:
-        call(monkeypatch, "measure", params, "--raw", raw)
-    assert stopped.value.code == 0 and str(raw) in capsys.readouterr().out
+    call(monkeypatch, "measure", params, "--raw", raw)
+    assert str(raw) in capsys.readouterr().out
     before = raw.read_bytes()
-    with pytest.raises(SystemExit):
-        call(monkeypatch, "measure", params, "--raw", raw)
+    call(monkeypatch, "measure", params, "--raw", raw)
     assert raw.read_bytes() == before
     assert json.loads((tmp_path / "out" / "mine.json").read_text())["study"] == "mine"
 
@@ -62,9 +60,8 @@ def test_an_unknown_check_is_refused_before_any_check_runs(monkeypatch, capsys):
 
 def test_checks_print_a_line_each_and_store_the_certificate(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("LLMRESEARCH_CACHE", str(tmp_path))
-    with pytest.raises(SystemExit) as stopped:
-        call(monkeypatch, "selfcheck", "warmup")
-    assert stopped.value.code == 0 and capsys.readouterr().out.startswith("passed  warmup")
+    call(monkeypatch, "selfcheck", "warmup")
+    assert capsys.readouterr().out.startswith("passed  warmup")
     found = provenance.certificate()
     assert found["checks"]["warmup"]["passed"] and not found["passed"]  # one check is not all of them
 
@@ -77,8 +74,7 @@ def test_a_certificate_of_other_hardware_does_not_count(monkeypatch, tmp_path):
 
 def test_the_doctor_says_what_each_backend_lacks(monkeypatch, capsys):
     monkeypatch.setattr(doctor.backends, "BACKENDS", {"fake": "fake.Fake"})
-    with pytest.raises(SystemExit):
-        call(monkeypatch, "doctor", "--json")
+    call(monkeypatch, "doctor", "--json")
     found = json.loads(capsys.readouterr().out)
     assert found["backends"] == {"fake": {"cpu": None, "cuda": None}}
     assert "fake on cpu" in doctor.text(found)
@@ -98,3 +94,23 @@ def test_the_shipped_parameters_are_mappings():
     from llmresearch import root
 
     assert all(isinstance(load(path), dict) for path in (root() / "params").rglob("*.yaml"))
+
+
+def test_a_size_is_answered_for_people_and_for_programs(monkeypatch, capsys):
+    call(monkeypatch, "size", "--model", "llama-3.1-8b", "--gpu", "h200")
+    assert "weights" in capsys.readouterr().out
+    call(monkeypatch, "size", "--model", "llama-3.1-8b", "--gpu", "h200", "--enforce-eager", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["cuda_graphs"]["value"] == 0 and found["weights"]["value"] > 14.9 * 2**30
+
+
+def test_an_option_that_does_not_exist_is_answered_with_the_usage(monkeypatch, capsys):
+    assert "No such option" in fails(monkeypatch, capsys, "size", "--modell", "x").err
+
+
+def test_stopping_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert "run the same command to go on" in fails(monkeypatch, capsys, "doctor").err

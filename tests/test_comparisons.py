@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmresearch.comparisons import compare, complete
+from llmresearch.stats.comparisons import compare, complete
 from llmresearch.records import LlmResearchError
 
 

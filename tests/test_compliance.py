@@ -5,7 +5,7 @@ import pytest
 from llmresearch import compliance
 from llmresearch.compliance import audit, digest
 from llmresearch.matrix import plan
-from llmresearch.token_ids import seeded_ids
+from llmresearch.models.token_ids import seeded_ids
 
 CELL = plan(
     {

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from llmresearch.crossovers import crossover
+from llmresearch.fits.crossovers import crossover
 
 # onnxruntime-cpu over transformers-gpu-compile, tokens per second: TR118 v2.2, section 5
 PARAMS = [102714, 5036720, 11180928, 25016064, 45171200, 51475968, 74824704, 96088320, 124439808]

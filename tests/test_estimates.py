@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmresearch.dependence import block_medians, independence
-from llmresearch.estimates import center_of_sessions, median, median_ratio, quantile, rate
-from llmresearch.resampling import block_bootstrap, hierarchical_bootstrap
+from llmresearch.stats.dependence import block_medians, independence
+from llmresearch.stats.estimates import center_of_sessions, median, median_ratio, quantile, rate
+from llmresearch.stats.resampling import block_bootstrap, hierarchical_bootstrap
 
 
 def autocorrelated(rng, rho, shape):

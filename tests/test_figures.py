@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from llmresearch import figures
-from llmresearch.claims import ReportError
+from llmresearch.reporting.claims import ReportError
 from llmresearch.figures import costs, sizes, style
-from llmresearch.crossovers import Interval
-from llmresearch.fits import power_law
-from llmresearch.report import PNG
+from llmresearch.fits.crossovers import Interval
+from llmresearch.fits.power_laws import power_law
+from llmresearch.reporting.report import PNG
 
 SIZES = [1e5, 1e6, 1e7, 1e8]
 CALLS = pd.DataFrame([

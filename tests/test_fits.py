@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from llmresearch.fits import power_law
+from llmresearch.fits.power_laws import power_law
 from llmresearch.records import LlmResearchError
-from llmresearch.shapes import aicc, compare_laws, laws, log_quadratic, overhead_work, piecewise
+from llmresearch.fits.shapes import aicc, compare_laws, laws, log_quadratic, overhead_work, piecewise
 
 SIZES = [1e5, 5e6, 1.1e7, 2.5e7, 4.5e7, 5e7, 7.5e7, 9.6e7, 1.244e8]
 # onnxruntime-cpu over transformers-gpu-compile, tokens per second: TR118 v2.2, section 5

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from llmresearch import artifacts, models
+from llmresearch.models import artifacts
+from llmresearch import models
 from llmresearch.models import ModelMismatch
 from safetensors.numpy import load_file, save_file
 

@@ -8,7 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-from llmresearch import artifacts, gguf_convert, models
+from llmresearch.models import artifacts, gguf_convert
+from llmresearch import models
 from llmresearch.models import ModelError
 from safetensors.numpy import load_file, save_file
 

@@ -7,8 +7,8 @@ import re
 import example
 import pytest
 
-from llmresearch import render
-from llmresearch.claims import ReportError
+from llmresearch.reporting import render
+from llmresearch.reporting.claims import ReportError
 from llmresearch.matrix import load
 
 HERE = Path(__file__).parent.parent

@@ -3,7 +3,7 @@ import math
 import pint
 import pytest
 
-from llmresearch.payback import UnitError, break_even, units
+from llmresearch.fits.payback import UnitError, break_even, units
 
 
 def test_a_build_of_240_s_from_2121_to_6284_tokens_a_second_pays_after_122_s_and_768390_tokens():

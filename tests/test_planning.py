@@ -5,8 +5,9 @@ import pytest
 from scipy.special import stdtrit
 from statsmodels.stats.power import TTestPower
 
-from llmresearch.planning import (Components, design, n_needed, power, samples_per_session, sessions_to_decide,
-                                  variance_components)
+from llmresearch.stats.planning import (
+    Components, design, n_needed, power, samples_per_session, sessions_to_decide, variance_components,
+)  # fmt: skip
 
 
 def test_power_agrees_with_statsmodels():

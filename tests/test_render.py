@@ -7,9 +7,9 @@ import example
 import nbformat
 import pytest
 
-from llmresearch import kernel, render
-from llmresearch.claims import ReportError
-from llmresearch.notebook import begin, parameters
+from llmresearch.reporting import kernel, render
+from llmresearch.reporting.claims import ReportError
+from llmresearch.reporting.notebook import begin, parameters
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 import pandas as pd
 import pytest
 
-from llmresearch import claims, display, origins
-from llmresearch.claims import ReportError, claim, weakest
+from llmresearch.reporting import claims, display, origins
+from llmresearch.reporting.claims import ReportError, claim, weakest
 from llmresearch.intervals import Estimate
-from llmresearch.report import Report
+from llmresearch.reporting.report import Report
 
 
 def estimate(value, low, high, n=10):
@@ -255,7 +255,7 @@ def test_a_disk_that_says_no_is_one_sentence(report, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("llmresearch.report.os.replace", full)
+    monkeypatch.setattr("llmresearch.reporting.report.os.replace", full)
     with pytest.raises(ReportError, match=r"one.csv: could not be written \(No space left on device\)"):
         report.table(pd.DataFrame({"x": [1]}), "One.", name="one")
 

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from llmresearch.claims import ReportError, claim
+from llmresearch.reporting.claims import ReportError, claim
 from llmresearch.intervals import Estimate
-from llmresearch.reproduce import conclusion, reproduced
+from llmresearch.reporting.reproduce import conclusion, reproduced
 
 
 def folder(path, *claims):

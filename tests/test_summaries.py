@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from llmresearch.records import LlmResearchError
-from llmresearch.summaries import summary
+from llmresearch.stats.summaries import summary
 
 
 def calls(seconds, **columns):

@@ -11,9 +11,9 @@ from matplotlib.image import imsave
 import numpy as np
 import pytest
 
-from llmresearch import render
-from llmresearch.claims import ReportError
-from llmresearch.verify import compare, same_picture, verify
+from llmresearch.reporting import render
+from llmresearch.reporting.claims import ReportError
+from llmresearch.reporting.verify import compare, same_picture, verify
 
 BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "verify_edits.py"
 
@@ -128,7 +128,7 @@ def test_one_digit_edits_are_caught(derived):
 def test_a_report_that_measures_nothing_is_derived_from_its_notebook(tmp_path):
     places, begin = (
         'folder = "x"\nraw = None\nmeasure = True',
-        "from llmresearch.notebook import begin\nreport, _ = begin('study', globals())",
+        "from llmresearch.reporting.notebook import begin\nreport, _ = begin('study', globals())",
     )
     path = example.notebook(
         tmp_path, places, begin, "report.number(0.25, 's', label='cited')\nreport.footer()"

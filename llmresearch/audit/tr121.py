@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..fits import power_law
+from ..fits.power_laws import power_law
 from .findings import Finding, compare
 from .tables import published
 

@@ -17,7 +17,8 @@ A backend is a class with these methods; `fake.py` is the smallest complete one.
     close()              let go of the model
 
 `clock` returns integer nanoseconds. `decode` and `e2e` append `clock()` to `marks` once each token is on the host.
-`needs_weights = False` says that the engine wants no model folder, `virtual = True` that its clock is not the machine's.
+`needs_weights = False` says that the engine wants no model folder (a function of the cell: whether this one does),
+`remains()` gives evidence of a load that failed, `virtual = True` that its clock is not the machine's.
 A CUDA engine may add `device_start()` and `device_seconds()` (device events around a call), an engine with a server of
 its own `processes()` (ids of the processes that do its work).
 """
@@ -35,6 +36,7 @@ BACKENDS = {
     "ollama": "ollama_http.Ollama",
     "openai": "openai_http.OpenAi",
     "hf-slowed": "hf_slowed.HfSlowed",
+    "vllm": "vllm_offline.Vllm",
 }
 
 # The names of the earlier studies: (backend, device, dtype or None).

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..artifacts import cache_folder, describe, file_hash, read_config, read_sidecar, read_tensors, remembered
-from ..zoo import ModelError
+from ..models.artifacts import (
+    cache_folder, describe, file_hash, read_config, read_sidecar, read_tensors, remembered,
+)  # fmt: skip
+from ..models.zoo import ModelError
 
 # dtype of a cell: the file's word for itself, and llama_ftype (llama.h)
 PRECISIONS = {
@@ -77,9 +79,7 @@ def _sha(path):
 
 
 def _make(target, write, notes):
-    """Writes beside the target and renames, so that a file of that name is always whole; its hash stands in
-    the notes.
-    """
+    """Writes beside the target and renames: a file of that name is whole, its hash in the notes."""
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,9 +129,7 @@ def _written(folder):
 
 
 def _write_gpt2(folder, path):
-    """F32, without a vocabulary: ids go in and come out. Layout: llama.cpp's src/models/gpt2.cpp; Conv1D is
-    transposed.
-    """
+    """F32, without a vocabulary: ids in, ids out. Layout: llama.cpp's gpt2.cpp; Conv1D is transposed."""
     import gguf
 
     config = read_config(folder)

@@ -138,9 +138,7 @@ class Client:
         self.connection.close()
 
     def processes(self):
-        """Ids of the processes that listen on the server's port, and of those that they started; loopback
-        only.
-        """
+        """Ids of the processes that listen on the server's port, and of their children; loopback only."""
         if self.host not in LOOPBACK:
             return ()
         sockets = {f"socket:[{inode}]" for inode in _listening(self.port)}

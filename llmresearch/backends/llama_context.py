@@ -48,9 +48,7 @@ def last_error(what):
 
 
 def quantise(source, target, kind):
-    """Writes `target`: the GGUF file `source` in another llama_ftype, de-quantised first where it is
-    quantised.
-    """
+    """Writes `target`: the GGUF file `source` as another llama_ftype, de-quantised where needed."""
     lib = library()
     params = lib.llama_model_quantize_default_params()
     params.ftype, params.allow_requantize, params.nthread = kind, True, _cores()
@@ -63,9 +61,7 @@ def _cores():
 
 
 class Model:
-    """A loaded GGUF file; `context(…)` makes room for sequences. Raises RuntimeError with the library's
-    reason.
-    """
+    """A loaded GGUF file. Raises RuntimeError with the library's own reason where it cannot be."""
 
     def __init__(self, path, gpu_layers, threads):
         self.lib = lib = library()

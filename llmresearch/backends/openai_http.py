@@ -2,8 +2,7 @@
 
 Prompts go as token ids, so that every engine gets the same. What differs between servers is a dialect, chosen
 by what the server says it is: how to pass over the end-of-text token, how to switch the prompt cache off, and
-where its own clock stands. A server without a known dialect gets the prompt in a rotated order in every call
-instead.
+where its own clock stands. A server without a known dialect gets a rotated prompt in every call.
 """
 
 from .http_client import ServerProblem
@@ -85,9 +84,7 @@ class OpenAi(Streamed):
         return {"server_version": self.client.get(path).get(key) if path else None}
 
     def start(self, cell, ids):
-        """As Streamed; llama-server tells the ids of an answer only at its own address, so there once more,
-        untimed.
-        """
+        """As Streamed; llama-server tells an answer's ids at another address, so once more there, untimed."""
         self.seed = cell.seed
         super().start(cell, ids)
         if self.kind == "llamacpp":

@@ -259,9 +259,7 @@ class Streamed:
         self.client.close()
 
     def decoded(self, ids):
-        """The text of these ids, without special tokens; needs the package tokenizers and the folder's
-        tokenizer.json.
-        """
+        """The text of these ids without special tokens, by the folder's tokenizer.json."""
         if find_spec("tokenizers") is None:
             raise ServerProblem(
                 f"{self.name}: needs the package tokenizers to turn ids into text: pip install tokenizers."

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..artifacts import cache_folder
+from ..models.artifacts import cache_folder
 from .architecture import ExportError
 from .variant import DATA, FACTS, MODEL, Variant, source_sha256
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ..artifacts import read_config
+from ..models.artifacts import read_config
 from ..records import LlmResearchError
 
 FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma3_text")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from ..artifacts import describe
+from ..models.artifacts import describe
 from . import calibration
 from .architecture import ExportError, read_architecture
 from .decoder import Decoder

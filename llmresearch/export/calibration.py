@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..artifacts import cache_folder, describe
-from ..identity import prompt_ids
-from ..token_ids import seeded_ids
+from ..models.artifacts import cache_folder, describe
+from ..models.identity import prompt_ids
+from ..models.token_ids import seeded_ids
 from ..texts import read_text
 from .architecture import ExportError
 from .variant import Variant

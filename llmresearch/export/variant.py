@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from ..artifacts import describe, read_config
+from ..models.artifacts import describe, read_config
 from .architecture import ExportError
 
 MODEL, DATA, FACTS = "model.onnx", "model.onnx.data", "export.json"

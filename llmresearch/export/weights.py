@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..artifacts import read_tensors
+from ..models.artifacts import read_tensors
 from .architecture import ExportError
 
 _TYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import display
+from ..reporting import display
 from . import style
 from .style import INK, SOFT, VERDICTS, styled
 

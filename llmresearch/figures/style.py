@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLoc
 import numpy as np
 from pandas import CategoricalDtype
 
-from ..claims import ReportError
+from ..reporting.claims import ReportError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4E9A", "#6b6b6b")
 """Okabe and Ito (2008) without yellow (too faint on white); a violet and a grey added."""

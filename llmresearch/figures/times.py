@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..estimates import median
+from ..stats.estimates import median
 from . import style
 from .style import INK, SOFT, styled
 

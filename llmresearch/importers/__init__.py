@@ -6,9 +6,9 @@ named.
     found.defects               what is known to be wrong in such files, where this one has it
     lr.read(found.write(raw))   the samples as our own records, for every statistic and figure
 
-A file without samples gives none: nothing is made up from means. Formats were read in the sources of
-llama.cpp (tree 0c1e570), optimum-benchmark 0.6.0, vLLM 0.25, GuideLLM 0.8.1, AIPerf 0.13.0 and pyperf 2.10.0,
-and Ollama's API.
+A file without samples gives none: nothing is made up from means. The formats of llama.cpp (tree 0c1e570),
+optimum-benchmark 0.6.0, GuideLLM 0.8.1 and AIPerf 0.13.0 were read in their sources; those of vLLM, pyperf and
+Ollama are as documented.
 """
 
 import json
@@ -25,8 +25,7 @@ READERS = (llama_bench, optimum, vllm_bench, guidellm, pyperf_runs, aiperf, olla
 def load(path):
     """Imported: what a result file of another harness holds; the tool is known by the file's own keys.
 
-    Takes JSON, or one JSON object a line. Raises ImportProblem where it is neither, or of no tool that is
-    known.
+    Takes JSON, or one JSON object a line. Raises ImportProblem for anything else.
     """
     path = Path(path)
     data = _parsed(path)

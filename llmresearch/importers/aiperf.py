@@ -17,9 +17,7 @@ def matches(data):
 
 
 def read(lines, source):
-    """Imported: time to first token, the tokens after it, whole requests; failed requests and warm-ups left
-    out.
-    """
+    """Imported: time to first token and whole requests; failed requests and warm-ups left out."""
     kept = [
         line
         for line in lines

@@ -90,9 +90,7 @@ def wrapped(samples):
 
 
 def _overflow(test, name, samples):
-    """The wrapped standard deviation, where it is off by more than a hundredth; whole numbers alone are off
-    by less.
-    """
+    """A standard deviation that is off by more than a hundredth; whole numbers alone are off by less."""
     said, true = test.get("stddev_ns"), _sd(samples)
     if said is None or abs(said - true) <= 0.01 * true + 1e4:
         return []

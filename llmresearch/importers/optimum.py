@@ -1,6 +1,4 @@
-"""optimum-benchmark: a report with all latencies, token latencies that repeat themselves, and rates in a
-wrong unit.
-"""
+"""optimum-benchmark: all latencies, token latencies that repeat themselves, a rate in a wrong unit."""
 
 from math import nan
 from statistics import fmean
@@ -27,9 +25,7 @@ def _report(data):
 
 
 def read(data, source):
-    """Imported: prefill, decode and generate as phases; token latencies once each, beside the decode that
-    they make up.
-    """
+    """Imported: prefill, decode and generate as phases; token latencies once each, beside their decode."""
     report, config = _report(data), data.get("config") or {}
     latencies = {
         target: part["latency"]

@@ -14,9 +14,7 @@ def matches(data):
 
 
 def read(data, source):
-    """Imported: one series per benchmark and process; runs that only calibrated have no values and are left
-    out.
-    """
+    """Imported: one series per benchmark and process; runs that only calibrated are left out."""
     series, figures, defects, common = [], [], [], data.get("metadata") or {}
     for benchmark in data["benchmarks"]:
         about = common | (benchmark.get("metadata") or {})

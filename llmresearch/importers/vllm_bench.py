@@ -1,6 +1,4 @@
-"""vllm bench latency, throughput and serve: latencies of whole requests, or times to each token with --save-
-detailed.
-"""
+"""vllm bench latency and serve: latencies of requests, or times to each token (--save-detailed)."""
 
 from math import nan
 
@@ -24,9 +22,7 @@ def matches(data):
 
 
 def read(data, source):
-    """Imported: `latency` gives e2e; `serve` gives time to first token (prefill and queue), token gaps and
-    e2e.
-    """
+    """Imported: `latency` gives e2e; `serve` gives time to first token, token gaps and e2e."""
     if "avg_latency" in data:
         return _latency(data, source)
     if "ttfts" not in data:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..comparisons import MARGIN, compare
+from ..stats.comparisons import MARGIN, compare
 from .worlds import WORLDS, frame, log_times
 
 TRUTHS = (0.0, 0.02, 0.05, 0.10)

@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..comparisons import MARGIN, compare
-from ..corrections import adjust
-from ..crossovers import crossover
-from ..estimates import median, median_ratio, quantile
-from ..fits import power_law
+from ..stats.comparisons import MARGIN, compare
+from ..stats.corrections import adjust
+from ..fits.crossovers import crossover
+from ..stats.estimates import median, median_ratio, quantile
+from ..fits.power_laws import power_law
 from ..intervals import level_at_look, needed, quantile_ranks
-from ..payback import UnitError, break_even
-from ..planning import design as plan_design
-from ..planning import n_needed, variance_components
-from ..resampling import block_bootstrap, hierarchical_bootstrap
+from ..fits.payback import UnitError, break_even
+from ..stats.planning import design as plan_design
+from ..stats.planning import n_needed, variance_components
+from ..stats.resampling import block_bootstrap, hierarchical_bootstrap
 from .worlds import INDEPENDENT, WORLDS, allowed, frame, log_times, noise
 
 ALPHA = 0.05

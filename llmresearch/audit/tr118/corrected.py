@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ... import payback
-from ...crossovers import crossover as crossing
-from ...fits import power_law
+from ...fits import payback
+from ...fits.crossovers import crossover as crossing
+from ...fits.power_laws import power_law
 from ...perplexities import gate, perplexity
 from ..findings import number
 from ..tables import published

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ...crossovers import crossover
+from ...fits.crossovers import crossover
 from ..findings import Finding, compare, number
 from ..tables import published
 from .runs import BASELINE, THROUGHPUT, select

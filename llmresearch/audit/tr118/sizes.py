@@ -2,7 +2,7 @@
 
 import re
 
-from ...payback import break_even
+from ...fits.payback import break_even
 from ..findings import Finding, compare, number
 from ..tables import published
 from .runs import DEEP, FIX, SCENARIOS, mean

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from .estimates import quantile, session_labels
-from .intervals import needed
-from .records import LlmResearchError
+from ..intervals import needed
+from ..records import LlmResearchError
 
 TAILS = {"p95": 0.95, "p99": 0.99}
 READ = ("seconds", "tokens", "interval_level", "run_id", "session", "time", "order", "index", "status", "phase", "kind",

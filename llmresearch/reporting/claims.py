@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 import math
 
-from .intervals import Estimate
-from .records import LlmResearchError
+from ..intervals import Estimate
+from ..records import LlmResearchError
 
 LABELS = ("measured", "derived", "fitted", "extrapolated", "cited", "unknown")
 """From the strongest to the weakest: what a number rests on."""

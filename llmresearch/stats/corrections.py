@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from .records import LlmResearchError
+from ..records import LlmResearchError
 
 
 def _bonferroni(p):

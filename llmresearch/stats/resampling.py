@@ -7,7 +7,7 @@ from scipy import special
 
 from .dependence import BLOCKS, carlstein_length
 from .estimates import split, values_and_sessions
-from .intervals import Estimate, check_share, observations, refused
+from ..intervals import Estimate, check_share, observations, refused
 
 
 def hierarchical_bootstrap(x, sessions=None, statistic="median", level=0.95, resamples=10_000, seed=0):

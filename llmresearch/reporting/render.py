@@ -9,7 +9,8 @@ from pathlib import Path
 import re
 import sys
 
-from . import claims, page, root
+from . import claims, page
+from .. import root
 from .claims import ReportError
 from .report import make, write
 
@@ -103,7 +104,7 @@ def _literal(node):
 
 def parameters(notebook, params_file=None, overrides=None):
     """The parameters of one execution; refuses names that the notebook lacks, and says the nearest."""
-    from .matrix import load
+    from ..matrix import load
 
     values = load(params_file) if params_file else {}
     _check_names(values, notebook, params_file)

@@ -7,7 +7,7 @@ import numbers
 
 import pint
 
-from .records import LlmResearchError
+from ..records import LlmResearchError
 
 SECONDS, RATE = "second", "token / second"
 

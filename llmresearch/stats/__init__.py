@@ -13,7 +13,7 @@ from .corrections import adjust, benjamini_hochberg, holm
 from .dependence import independence
 from .effects import cliffs_delta, cohens_d, common_language, hedges_g
 from .estimates import Ratio, median, median_ratio, quantile, rate
-from .intervals import Estimate, level_at_look, median_interval, quantile_interval
+from ..intervals import Estimate, level_at_look, median_interval, quantile_interval
 from .planning import Components, Design, design, n_needed, power, variance_components
 from .resampling import block_bootstrap, hierarchical_bootstrap
 from .summaries import summary

@@ -1,6 +1,6 @@
 """A GGUF file into a folder of safetensors, once: reading it through transformers takes most of a minute.
 
-Runs as a process of its own (`python -m llmresearch.gguf_convert FILE FOLDER`), so that torch never enters
+Runs as a process of its own (`python -m llmresearch.models.gguf_convert FILE FOLDER`), so that torch never enters
 the caller.
 """
 
@@ -16,8 +16,8 @@ TIMEOUT_S = 1800
 
 def convert(gguf, folder, python=sys.executable):
     """dict of the versions that did it; `folder` then holds configuration, fp32 weights and tokeniser."""
-    command = [python, "-m", "llmresearch.gguf_convert", str(gguf), str(folder)]
-    where = Path(__file__).resolve().parent.parent
+    command = [python, "-m", "llmresearch.models.gguf_convert", str(gguf), str(folder)]
+    where = Path(__file__).resolve().parents[2]
     try:
         done = subprocess.run(
             command, cwd=where, capture_output=True, text=True, timeout=TIMEOUT_S, check=False

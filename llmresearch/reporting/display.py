@@ -12,7 +12,7 @@ import numbers
 import numpy as np
 import pandas as pd
 
-from .intervals import Estimate
+from ..intervals import Estimate
 
 UNITS = {
     "s": ((1e-3, "ms"), (1.0, "s")),

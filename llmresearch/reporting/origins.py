@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 import re
 
-from . import records
+from .. import records
 
 UNCALIBRATED = "uncalibrated"
 NOT_KNOWN = "unknown"

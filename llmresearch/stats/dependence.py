@@ -6,7 +6,7 @@ import math
 import numpy as np
 from scipy import special, stats
 
-from .intervals import NAN, observations
+from ..intervals import NAN, observations
 
 BLOCKS = 10               # fewer independent blocks than this carry no interval
 TIMES_TAU = 5             # a block is this many correlation times long

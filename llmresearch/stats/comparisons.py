@@ -8,9 +8,9 @@ from scipy import special
 
 from .corrections import adjust
 from .estimates import session_labels
-from .intervals import NAN, check_share
+from ..intervals import NAN, check_share
 from .planning import sessions_to_decide
-from .records import LlmResearchError
+from ..records import LlmResearchError
 from .summaries import timed
 
 MARGIN = 0.02             # ± 2 %: the audit tolerance of MLPerf's "materially different"

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy import special, stats
 
-from .intervals import NAN, Estimate, check_share, observations, refused
+from ..intervals import NAN, Estimate, check_share, observations, refused
 
 
 def cohens_d(a, b, level=0.95):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 from scipy import special
 
-from .intervals import NAN
+from ..intervals import NAN
 from .shapes import EXACT, line, points
 
 LEAST = 4                 # distinct sizes; three leave one degree of freedom, and an interval of everything

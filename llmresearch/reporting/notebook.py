@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from . import frames, root
-from .matrix import measuring
+from .. import frames, root
+from ..matrix import measuring
 from .report import Report, ReportError
 
 PLACES = {"folder": "outputs/smoke", "raw": None, "measure": True}
@@ -54,7 +54,7 @@ def measure_or_read(cells, report):
     plan, and says so where nothing was measured at all; the report keeps the frame for its footer.
     """
     if report.measure:
-        from .runner import measure
+        from ..runner import measure
 
         measure(cells, report.raw, report.params)
     elif not Path(report.raw).exists():

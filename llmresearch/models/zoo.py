@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from .records import LlmResearchError
+from ..records import LlmResearchError
 
 ALIASES = {"gpt2-1m": "gpt2-11m"}  # the studies' name for a model of 11.18 M parameters
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")

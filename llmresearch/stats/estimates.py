@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import special
 
 from .dependence import block_medians, independence
-from .intervals import NAN, Estimate, needed, observations, quantile_interval, refused
+from ..intervals import NAN, Estimate, needed, observations, quantile_interval, refused
 
 POINTS = 500              # equal-probability points that stand for a median's bootstrap distribution
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import special, stats
 
 from .estimates import split, values_and_sessions
-from .intervals import NAN, check_share, observations
+from ..intervals import NAN, check_share, observations
 
 MOST = 1_000_000          # sessions; beyond this the answer is infinity
 

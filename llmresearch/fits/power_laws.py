@@ -6,7 +6,7 @@ import math
 import numpy as np
 from scipy import optimize, special, stats
 
-from .intervals import NAN
+from ..intervals import NAN
 from .shapes import EXACT, laws, line, points
 
 LEAST_SIZES = 4           # below: no exponent

@@ -13,8 +13,8 @@ from statsmodels.stats.oneway import anova_generic
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from .estimates import welch_interval
-from .intervals import NAN, check_share, observations
-from .records import LlmResearchError
+from ..intervals import NAN, check_share, observations
+from ..records import LlmResearchError
 
 
 @dataclass(frozen=True)

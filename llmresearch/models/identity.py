@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .artifacts import describe, remembered
-from .records import LlmResearchError
+from ..records import LlmResearchError
 from .zoo import ModelError, resolve
 
 PROBE = "The capital of France is Paris; π ≈ 3.14159,\n\tdéjà vu: 東京 👍  don't"

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from .intervals import NAN
-from .records import LlmResearchError
+from ..intervals import NAN
+from ..records import LlmResearchError
 
 EXACT = 1e-9              # residuals of log y below this are rounding
 
