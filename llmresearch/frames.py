@@ -85,7 +85,7 @@ def _table(block, path, before):
     """The block's lines as a table, one row each; a line that is no record of this schema is refused by its number."""
     options = pa.json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
     try:
-        table = pa.json.read_json(pa.BufferReader(block), pa.json.ReadOptions(block_size=BLOCK * 2), options)
+        table = pa.json.read_json(pa.BufferReader(block), pa.json.ReadOptions(block_size=_parse_size(block)), options)
         sound = pc.all(pc.and_(pc.equal(table["schema"], records.SCHEMA), pc.is_in(table["record"], _RECORDS))).as_py()
         if sound and len(table) == block.count(b"\n"):
             return table
@@ -94,6 +94,11 @@ def _table(block, path, before):
     for i, line in enumerate(block.split(b"\n")[:-1]):
         records.decode(line, path, before + i + 1)
     raise records.RawFileError(f"{path}: a column has values of another type. Restore the file, or name another.")
+
+
+def _parse_size(block):
+    """Bytes that one thread parses at once: a quarter of a block, but never less than the longest line."""
+    return max(BLOCK // 4, 2 * max(map(len, block.split(b"\n"))))
 
 
 def _compact(table):

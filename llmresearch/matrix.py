@@ -126,7 +126,8 @@ def plan(params):
     """The cells of a measurement, list[Cell], in the order in which they run.
 
     Each session visits every cell once: models in a seeded random order, the backends of a model next to each other
-    (a drift of the machine then hits both sides of a comparison), in an order that is drawn again in every session.
+    (a drift of the machine then hits both sides of a comparison). Every second session goes through the order of the one
+    before backwards, so that a drift hits no backend always last; the others draw a new one.
     """
     params = _checked(params)
     cells = [cell for one in (params, *_further(params)) for cell in _planned(one)]
@@ -150,7 +151,8 @@ def _further(params):
 def _planned(params):
     chance = random.Random(params.seed)
     for session in range(1, params.sessions + 1):
-        for group in _groups(params, chance):
+        groups = list(_groups(params, chance)) if session % 2 else groups[::-1]
+        for group in groups:
             yield from _cells_of(params, session, *group, chance)
 
 

@@ -97,10 +97,12 @@ def _needs_weights(cell):
 
 def _begin(raw, cells, params):
     """The sidecar's facts; those of an earlier part of the same run are kept."""
-    facts = records.facts(raw)
+    facts, now = records.facts(raw), provenance.collect()
     if not facts:
-        facts = {"run_id": os.urandom(4).hex(), "study": cells[0].study, "parameters": params} | provenance.collect()
+        facts = {"run_id": os.urandom(4).hex(), "study": cells[0].study, "parameters": params} | now
         facts |= {"model_seconds": 0.0, "wall_seconds": 0.0, "load_seconds": 0.0, "processes": 0}
+    if now["commit"] not in str(facts["commit"]).split(", "):
+        facts["commit"] = f"{facts['commit']}, {now['commit']}"  # continued by other code: the report must say so
     facts["planned_cells"] = len(cells)
     _write_facts(raw, facts)
     return facts

@@ -26,6 +26,13 @@ def test_the_order_is_drawn_from_the_seed():
     assert first != second and sorted(first) == sorted(second)
 
 
+def test_every_second_session_goes_backwards_so_that_no_backend_is_always_last():
+    asked = SMALL | {"backends": ["fake", {"name": "fake", "label": "b"}], "sessions": 4}
+    order = [(c.session, c.model, c.backend) for c in plan(asked)]
+    sessions = [[cell[1:] for cell in order if cell[0] == session] for session in (1, 2, 3, 4)]
+    assert sessions[1] == sessions[0][::-1] and sessions[3] == sessions[2][::-1]
+
+
 def test_the_backends_of_a_model_are_measured_next_to_each_other():
     asked = SMALL | {"backends": ["fake", {"name": "fake", "label": "b"}, {"name": "fake", "label": "c"}], "sessions": 4}
     models = [c.model for c in plan(asked)]

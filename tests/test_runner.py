@@ -151,3 +151,11 @@ def test_no_room_on_the_disk_stops_the_run_and_keeps_what_was_written(raw, monke
 def test_progress_tells_the_count_of_cells(raw, capsys):
     lr.measure(lr.plan(SMALL | {"sessions": 2}), raw)
     assert "2/2" in capsys.readouterr().err
+
+
+def test_a_run_that_other_code_continued_names_both(raw, monkeypatch):
+    monkeypatch.setenv("LLMRESEARCH_COMMIT", "aaa")
+    measured({}, raw)
+    monkeypatch.setenv("LLMRESEARCH_COMMIT", "bbb")
+    measured({"sessions": 2}, raw)
+    assert records.facts(raw)["commit"] == "aaa, bbb"

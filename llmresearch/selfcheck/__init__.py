@@ -13,6 +13,17 @@ CHECKS = {
     "interference": "interference.run",
     "warmup": "warmup.run",
     "phases": "phases.run",
+    "aa": "statistics.aa",
+    "ab": "statistics.ab",
+    "coverage": "statistics.coverage",
+    "fwer": "statistics.fwer",
+    "simpson": "statistics.simpson",
+    "peeking": "statistics.peeking",
+    "design": "statistics.design",
+    "verdicts": "statistics.verdicts",
+    "tails": "statistics.tails",
+    "scaling": "statistics.scaling",
+    "units": "statistics.units",
 }
 
 
