@@ -115,10 +115,13 @@ class GpuSpec:
 
 
 def load_yaml(path):
-    """What a YAML file holds, read by the C loader where PyYAML has it: ten times faster, equally safe."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    """What a YAML file holds, as `yaml.safe_load`, by the C loader where PyYAML has it: ten times faster."""
     with open(path, encoding="utf-8") as stream:
-        return yaml.load(stream, Loader=loader)  # noqa: S506, both loaders are the safe ones
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(stream)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
 
 
 @functools.cache
