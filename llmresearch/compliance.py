@@ -25,7 +25,7 @@ NOT_FP32 = 17  # bits per weight up to which a file cannot be fp32
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: did the engine pass, and what was seen. `passed` is None where the engine cannot be asked."""
+    """One check: did the engine pass (None where it cannot be asked), and what was seen."""
 
     check: str
     passed: bool | None

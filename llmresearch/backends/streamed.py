@@ -49,7 +49,7 @@ class Streamed:
         self.ends = {}
 
     def refuses(self, cell):
-        """A sentence that says why the cell cannot be measured, or None; asks the server whether it is there."""
+        """Why the cell cannot be measured, in one sentence, or None; asks whether the server is there."""
         unknown = sorted(set(cell.options) - set(self.options))
         if unknown:
             return f"{self.name}: unknown option {unknown[0]!r}. Known options: {', '.join(self.options)}."
@@ -275,10 +275,9 @@ class Streamed:
 
 
 def _reused(fresh, repeated):
-    """Did the exact repeat of a prompt come from a cache? None where the server gives no figures to tell by."""
-    if repeated.get("cached_tokens") or (repeated.get("prompt_tokens") or 0) < (
-        fresh.get("prompt_tokens") or 0
-    ):
+    """Did the exact repeat of a prompt come from a cache? None where the server's figures do not tell."""
+    before, again = fresh.get("prompt_tokens") or 0, repeated.get("prompt_tokens") or 0
+    if repeated.get("cached_tokens") or again < before:
         return True
     if None in (fresh.get("prompt_seconds"), repeated.get("prompt_seconds")):
         return None

@@ -7,8 +7,8 @@ named.
     lr.read(found.write(raw))   the samples as our own records, for every statistic and figure
 
 A file without samples gives none: nothing is made up from means. The formats of llama.cpp (tree 0c1e570),
-optimum-benchmark 0.6.0, GuideLLM 0.8.1 and AIPerf 0.13.0 were read in their sources; those of vLLM, pyperf and
-Ollama are as documented.
+optimum-benchmark 0.6.0, GuideLLM 0.8.1 and AIPerf 0.13.0 were read in their sources; those of vLLM, pyperf
+and Ollama are as documented.
 """
 
 import json
