@@ -105,13 +105,27 @@ def test_a_server_that_reuses_prompts_is_told_from_one_that_does_not():
     assert all(c.seconds > 0.03 for c in calls["prefill"])
 
 
-def test_a_prefill_that_does_not_grow_with_its_prompt_fails_the_cell():
+@pytest.mark.parametrize(
+    "seconds, verdict",
+    [
+        (
+            [0.010, 0.010, 0.011, 0.010, 0.011, 0.010, 0.011],
+            "cached",
+        ),  # whole, repeat, then quarters and wholes in turns
+        ([0.040, 0.040, 0.050, 0.041, 0.011], "grows"),  # the first quarter was disturbed
+    ],
+)
+def test_a_prefill_that_does_not_grow_with_its_prompt_fails_the_cell(seconds, verdict):
     engine = Ollama()
     vars(engine).update(keep=False, calls=0, prompt=TEXT, prompt_tokens=100, cache={})
-    ends = iter([{"prompt_tokens": 100, "prompt_seconds": s} for s in (0.010, 0.010, 0.011)])
+    ends = iter([{"prompt_tokens": 100, "prompt_seconds": s} for s in seconds])
     engine._answered = lambda prompt, tokens: next(ends)
-    with pytest.raises(ServerProblem, match="took no longer than one of a quarter"):
+    if verdict == "cached":
+        with pytest.raises(ServerProblem, match="took no longer than one of a quarter"):
+            engine._watch_cache({})
+    else:
         engine._watch_cache({})
+        assert engine.cache["growth"] == pytest.approx(0.040 / 0.011)
 
 
 @pytest.mark.parametrize(
