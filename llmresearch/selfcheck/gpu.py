@@ -19,10 +19,9 @@ clock = time.perf_counter
 
 def run(calls=50, trials=TRIALS):
     """The check's result: bias of the wall clock against events per length, asynchronous clocks caught, L2, clock drops."""
-    cuda, reason = _cuda()
+    torch, reason = _cuda()
     if reason:
         return {"name": "gpu", "passed": None, "skipped": reason}
-    torch = cuda
     empty = [_timed(torch, _spin(torch, 0)) for _ in range(calls)]
     rows = [_row(cycles, [_timed(torch, _spin(torch, cycles)) for _ in range(calls)], empty) for cycles in CYCLES]
     pairs = [_timed(torch, _spin(torch, CYCLES[2]), wait) for _ in range(trials) for wait in (True, False)]
