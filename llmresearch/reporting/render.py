@@ -43,8 +43,8 @@ def report(study, params_file=None, overrides=None, raw=None, out_folder=None, m
     defaults = declared(notebook)
     out = root() / str(values.get("folder", defaults.get("folder", "outputs/smoke")))
     values["folder"] = str(out)
-    executed = execute(notebook, values, out)
-    return render(executed, out, study)
+    told = {k: v for k, v in values.items() if k in PLACES or v != defaults[k]}  # what repeats a default says nothing
+    return render(execute(notebook, told, out), out, study)
 
 
 def _places(raw, out_folder, measure):
