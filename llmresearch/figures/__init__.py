@@ -2,11 +2,13 @@
 
 from .costs import cost_throughput, memory_components, roofline_share
 from .ratios import ratio_forest
+from .shares import outcomes, shares
 from .sizes import crossover, scaling
 from .style import nothing
 from .times import cold_start, decode_length, latency_distributions, phase_stack
 
 __all__ = [
     "cold_start", "cost_throughput", "crossover", "decode_length", "latency_distributions",
-    "memory_components", "nothing", "phase_stack", "ratio_forest", "roofline_share", "scaling",
+    "memory_components", "nothing", "outcomes", "phase_stack", "ratio_forest", "roofline_share", "scaling",
+    "shares",
 ]  # fmt: skip
