@@ -234,6 +234,14 @@ MESSAGES = (
         "plan_missing",
         "No .plan file found for tensorrt",
     )),
+    ("trust_remote_code required", (
+        "ValueError: The repository /models/kimi contains custom code which must be executed to correctly load the "
+        "model. Please pass the argument `trust_remote_code=True` to allow custom code to be run.",
+        "pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig\n  Value error, Failed to load "
+        "the model config. If the model is a custom model not yet available in the HuggingFace transformers library, "
+        "consider setting `trust_remote_code=True` in LLM or using the `--trust-remote-code` flag in the CLI.",
+        "ValueError: Loading moonshotai/Kimi-K2 requires you to execute the configuration file in that repo on your "
+        "local machine.")),
     ("corrupt file", (
         "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from model.onnx failed:Protobuf parsing "
         "failed.",

@@ -13,7 +13,8 @@ from llmresearch.matrix import load
 
 HERE = Path(__file__).parent.parent
 NOTEBOOKS = [example.NOTEBOOK, *sorted((HERE / "notebooks").glob("*.ipynb"))]
-PARAMETERS = sorted((HERE / "params").rglob("*.yaml"))
+PROFILING = "profiling"  # plans of `llmresearch measure` without a notebook: tests/test_profiling.py plans them
+PARAMETERS = sorted(path for path in (HERE / "params").rglob("*.yaml") if path.parent.name != PROFILING)
 LONGEST_CELL = 16
 ALLOWED = r"9[059] %|^\s*\d+\. |^#+ [\d.]+ "
 """The levels of intervals, the numbers of a list and of a heading."""
