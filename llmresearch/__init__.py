@@ -17,7 +17,8 @@ _HOME = {
     "strides": ["windows"],
     "records": ["LlmResearchError"],
     "failures": ["classify_failure", "Failure"],
-    "stats": ["median", "quantile", "median_ratio", "rate", "summary", "compare", "anova_from_summary", "ttest_from_summary"],
+    "stats": ["median", "quantile", "median_ratio", "rate", "summary", "compare", "anova_from_summary",
+              "ttest_from_summary", "hierarchical_bootstrap", "block_bootstrap", "independence", "power", "n_needed"],
     "fits.power_laws": ["power_law", "PowerLaw"],
     "fits.crossovers": ["crossover", "Crossover"],
     "fits.payback": ["break_even", "BreakEven"],
@@ -26,7 +27,7 @@ _HOME = {
     "reporting.notebook": ["begin", "measure_or_read"],
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-_ROOMS = ("audit", "figures", "models", "records", "reporting", "scaling", "sizer", "stats")
+_ROOMS = ("audit", "figures", "importers", "models", "plausibility", "records", "reporting", "scaling", "sizer", "stats")
 
 __all__ = ["root", *_MODULE, *_ROOMS]
 

@@ -126,7 +126,7 @@ def selfcheck(checks, as_json):
     found = selfcheck_.certificate(results)
     path = selfcheck_.store(found)
     click.echo(json.dumps(found, indent=1) if as_json else f"certificate: {path}")
-    if not all(result["passed"] for result in results):
+    if any(result["passed"] is False for result in results):
         sys.exit(1)
 
 
@@ -134,8 +134,33 @@ def _line(result):
     """A check's result in a line: its name, its verdict, its figures."""
     figures = {k: v for k, v in result.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
     shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
-    why = f" ({result['why']})" if result.get("why") else ""
-    return f"{'passed' if result['passed'] else 'FAILED'}  {result['name']:14} {shown}{why}"
+    why = result.get("skipped") or result.get("why")
+    word = "skipped" if result.get("skipped") else "passed" if result["passed"] else "FAILED"
+    return f"{word}  {result['name']:14} {shown}{f' ({why})' if why else ''}"
+
+
+@app.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+def bundle(folder, file):
+    """Pack a rendered report with its raw data, parameters, certificate and environment into one tar file."""
+    from .reporting.bundle import pack
+
+    click.echo(pack(folder, file))
+
+
+@app.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder for the second measurement.")
+@click.option("--tolerance", default=0.02, show_default=True, help="On ratios with their intervals.")
+def reproduce(file, out, tolerance):
+    """Measure a bundle again on this machine, and say whether its claims' ratios were REPRODUCED."""
+    from .reporting.bundle import reproduce as again
+
+    found = again(file, out, tolerance)
+    click.echo(found)
+    if found.conclusion != "REPRODUCED":
+        sys.exit(1)
 
 
 def main():

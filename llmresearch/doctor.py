@@ -62,7 +62,7 @@ def text(found):
 def _certificate(found):
     if not found:
         return "none: run `llmresearch selfcheck`"
-    failed = [name for name, result in found["checks"].items() if not result["passed"]]
+    failed = [name for name, result in found["checks"].items() if result["passed"] is False]
     return f"{found['made']}, " + (f"failed: {', '.join(failed)}" if failed else "passed" if found["passed"] else "incomplete")
 
 

@@ -93,11 +93,11 @@ def certificate(found):
     if not isinstance(stored, dict) or not stored.get("checks"):
         return str(stored) if stored else UNCALIBRATED
     checks = stored["checks"]
-    failed = sorted(name for name, check in checks.items() if not check.get("passed"))
-    lost = f"; failed: {', '.join(failed)}" if failed else ""
-    passed = sorted(set(checks) - set(failed))
-    names, made = ", ".join(passed) or "none", stored.get("made", NOT_KNOWN)
-    return f"{len(passed)} of {len(checks)} checks passed ({names}){lost}; made {made}"
+    by = {verdict: sorted(n for n, check in checks.items() if check.get("passed") is verdict) for verdict in (True, False, None)}
+    lost = f"; failed: {', '.join(by[False])}" if by[False] else ""
+    open_ = f"; not judged here: {', '.join(by[None])}" if by[None] else ""
+    names, made = ", ".join(by[True]) or "none", stored.get("made", NOT_KNOWN)
+    return f"{len(by[True])} of {len(checks)} checks passed ({names}){lost}{open_}; made {made}"
 
 
 def calibration(found):

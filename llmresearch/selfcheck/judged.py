@@ -18,11 +18,12 @@ WELCH, RANKS = "Welch over all calls pooled", "Mann-Whitney over all calls poole
 METHODS = (rivals.OURS, WELCH, RANKS, rivals.POOLED, rivals.MEANS)
 PER_STUDY = 5     # sessions of one study
 OURS = rivals.OURS
+OUTCOMES = ("right", "wrong", "undecided")
 EXACT = "binomial, Clopper and Pearson"
 
 
 def share(hits, trials):
-    """The share of `hits` among independent `trials` as an Estimate with the exact interval of Clopper and Pearson (1934)."""
+    """The share of `hits` among independent `trials` as an Estimate; its interval is Clopper and Pearson's (1934)."""
     if trials < 1:
         return refused("no trial")
     found = stats.binomtest(int(hits), int(trials)).proportion_ci()
@@ -39,7 +40,8 @@ def share_of_drawn(mean, apart):
         return refused(f"fewer than {PER_STUDY} sessions: not one study")
     hits = mean * apart
     low, high = share(math.floor(hits + 1e-9), apart).low, share(math.ceil(hits - 1e-9), apart).high
-    return Estimate(float(mean), low, high, int(apart), "disjoint study", f"{EXACT}, of the studies without common sessions")
+    method = f"{EXACT}, of the studies without common sessions"
+    return Estimate(float(mean), low, high, int(apart), "disjoint study", method)
 
 
 def overall(estimates):
@@ -87,7 +89,7 @@ def _p_values(logs):
 
 
 def orders(pairs, seed=11, worlds=("drift 1 %", "drift 3 %"), calls=15):
-    """A frame: identical backends on a drifting machine, interleaved or one always last; shares told apart and refused."""
+    """A frame: identical backends on a drifting machine, interleaved or not; shares told apart and refused."""
     rng, rows = np.random.default_rng(seed), []
     for world in worlds:
         for interleave in (True, False):
@@ -146,12 +148,12 @@ def promises(families, studies, peeks):
     simpson, verdicts = statistics.simpson(studies), statistics.verdicts(studies)["rows"]
     edge, same = max(row["equivalent"] for row in verdicts[:3]), verdicts[3]["equivalent"]
     rows = [
-        ("families", "any of a study's comparisons of identical backends is claimed", family["holm"], families, "no correction",
-         family["uncorrected"]),
-        ("peeking", "the interval ever misses, looked at after every sample", peek["alpha_spending"], peeks, "95 % at each look",
-         peek["naive"]),
-        ("Simpson", "a gain present in every scenario is found", simpson["blocked_power"], studies, "all scenarios pooled",
-         simpson["pooled_power"]),
+        ("families", "any of a study's comparisons of identical backends is claimed", family["holm"], families,
+         "no correction", family["uncorrected"]),
+        ("peeking", "the interval ever misses, looked at after every sample", peek["alpha_spending"], peeks,
+         "95 % at each look", peek["naive"]),
+        ("Simpson", "a gain present in every scenario is found", simpson["blocked_power"], studies,
+         "all scenarios pooled", simpson["pooled_power"]),
         ("margin", "called equivalent though it lies at the margin (worst case)", edge, studies, "", NAN),
         ("equal", "called equivalent where it is", same, studies, "", NAN),
     ]  # fmt: skip
@@ -160,15 +162,16 @@ def promises(families, studies, peeks):
 
 def _promise(name, what, value, n, other, theirs):
     there = share(round(theirs * n), n) if math.isfinite(theirs) else refused("no rival")
-    return {"promise": name, "share_in_which": what, "ours": share(round(value * n), n), "other_way": other, "theirs": there}
+    ours = share(round(value * n), n)
+    return {"promise": name, "share_in_which": what, "ours": ours, "other_way": other, "theirs": there}
 
 
 def simulated_verdicts(studies, seed=0):
     """A frame: shares of right, wrong and undecided verdicts by slow-down and method, over all simulated worlds."""
     table = rivals.all_simulated(studies, seed=seed)
-    for name in ("right", "wrong", "undecided"):
+    for name in OUTCOMES:
         table[name] = [share(round(value * studies), studies) for value in table[name]]
-    rows = [{"slowdown": slow, "method": method} | {name: overall(part[name]) for name in ("right", "wrong", "undecided")}
+    rows = [{"slowdown": slow, "method": method} | {kind: overall(part[kind]) for kind in OUTCOMES}
             for (slow, method), part in table.groupby(["slowdown", "method"], sort=False)]
     return pd.DataFrame(rows)
 
@@ -185,7 +188,8 @@ def ratios(calls, arms):
     """
     tables = [_ratio_rows(calls, baseline, truths) for baseline, truths in arms.items()]
     tables = [table for table in tables if len(table)]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["backend", "phase", "slowdown", "ratio"])
+    nothing = pd.DataFrame(columns=["backend", "phase", "slowdown", "ratio"])
+    return pd.concat(tables, ignore_index=True) if tables else nothing
 
 
 def _ratio_rows(calls, baseline, truths):
@@ -227,7 +231,7 @@ def _drawn(part, baseline, candidate, slow, studies, seed):
         return []
     drawn = rivals.studies_of(both, baseline, candidate, studies, PER_STUDY, seed, swap=slow == 0)
     table = rivals.shares(judged(drawn, baseline, candidate), slow)
-    for name in ("right", "wrong", "undecided"):
+    for name in OUTCOMES:
         table[name] = [share_of_drawn(round(value, 9), apart) for value in table[name]]
     return table.to_dict("records")
 
@@ -242,6 +246,7 @@ def judged(df, baseline, candidate):
     said = rivals.judged(df, baseline, candidate)
     for key, part in df.groupby("study"):
         a, b = (part.loc[part["backend"] == name, "seconds"].to_numpy() for name in (baseline, candidate))
-        for method, p in ((WELCH, stats.ttest_ind(a, b, equal_var=False).pvalue), (RANKS, stats.mannwhitneyu(a, b).pvalue)):
+        found = {WELCH: stats.ttest_ind(a, b, equal_var=False), RANKS: stats.mannwhitneyu(a, b)}
+        for method, p in ((name, test.pvalue) for name, test in found.items()):
             said.loc[key, method] = said.loc[key, rivals.MEANS] if p < ALPHA else "undecided"
     return said[list(METHODS)]
