@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SMOKE := $(wildcard params/*.smoke.yaml)
 
-.PHONY: reports test lab calculator
+.PHONY: reports test lab
 .DELETE_ON_ERROR:
 
 reports: .venv/installed
@@ -19,9 +19,6 @@ test: .venv/installed
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks
-
-calculator: .venv/installed
-	$(BIN)/voila notebooks --Voila.ip=127.0.0.1
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "llmresearch needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11")'

@@ -24,23 +24,31 @@ from llmresearch.selfcheck.timer import bare, ours, spinner
 from llmresearch.stats import median
 
 LENGTHS_NS = {"0": 0, "1 µs": 1_000, "1 ms": 1_000_000, "10 ms": 10_000_000}
-PROMPT, NEW, CALLS, WARMUP = 64, 32, 9, 2
+PROMPT, NEW, WARMUP = 64, 16, 2
+CALLS = {"gpt2-5m": 40, "gemma3-270m": 5}  # samples per process
 
 
-def calls(count=200):
-    """A frame: nanoseconds added per call, by tool and length."""
+TOOLS = {"bare loop": bare, "llmresearch": ours, "torch Timer(number=1)": lambda call: _torch(call)}
+
+
+def calls(count=400):
+    """A frame: nanoseconds added per call, by tool and length; all tools but pyperf take turns in one process."""
     rows = []
     for name, length in LENGTHS_NS.items():
-        n = min(count, max(20, 2_000_000_000 // max(length, 1)))
-        rows.append({"length": name, "bare loop": _added(bare, length, n), "llmresearch": _added(ours, length, n),
-                     "torch Timer(number=1)": _added(_torch, length, n), "pyperf": _pyperf(length)})  # fmt: skip
+        n = min(count, max(100, 2_000_000_000 // max(length, 1)))
+        rows.append({"length": name, **_added_in_turns(length, n), "pyperf": _pyperf(length)})
     return pd.DataFrame(rows)
 
 
-def _added(measure, length, count):
+def _added_in_turns(length, count):
+    """{tool: median nanoseconds reported beyond the true length}."""
     spin, lengths = spinner(length)
-    reported = [measure(spin) for _ in range(count)]
-    return float(np.median(np.subtract(reported, lengths[-count:])))
+    beyond = {tool: [] for tool in TOOLS}
+    for _ in range(count):
+        for tool, measure in TOOLS.items():
+            reported = measure(spin)
+            beyond[tool].append(reported - lengths[-1])
+    return {tool: float(np.median(values)) for tool, values in beyond.items()}
 
 
 def _torch(call):
@@ -103,7 +111,7 @@ print(json.dumps(found))
 """
 
 
-def whole_harness(names=("gpt2-5m", "gemma3-270m"), pairs=8):
+def whole_harness(names=tuple(CALLS), pairs=6):
     """A frame: ratio of medians, harness over bare loop, per model and phase, over interleaved pairs of processes."""
     rows = []
     for name in names:
@@ -127,7 +135,7 @@ def _bare_process(name, folder, ids):
     """Medians of a bare loop in its own process."""
     from llmresearch.timing import available_cores
 
-    script = BARE.format(threads=available_cores(), ids=ids, calls=WARMUP + 1 + CALLS, new=NEW)
+    script = BARE.format(threads=available_cores(), ids=ids, calls=WARMUP + 1 + CALLS[name], new=NEW)
     done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     return {phase: float(np.median(times[WARMUP + 1 :])) for phase, times in found.items()}
@@ -137,7 +145,7 @@ def _harness(name, folder, ids):
     """Medians of the whole harness: worker process, telemetry and ledger on."""
     scenario = {"name": "one", "prompt_tokens": PROMPT, "new_tokens": NEW}
     params = {"backends": ["hf"], "models": [name], "scenarios": [scenario], "phases": ["prefill", "decode"],
-              "repetitions": CALLS, "warmup": WARMUP}  # fmt: skip
+              "repetitions": CALLS[name], "warmup": WARMUP}  # fmt: skip
     with tempfile.TemporaryDirectory() as out:
         frame = lr.samples(lr.read(lr.measure(lr.plan(params), Path(out) / "raw.jsonl", progress=False)))
     return frame.groupby("phase", observed=True)["seconds"].median().to_dict()

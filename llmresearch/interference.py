@@ -15,7 +15,7 @@ import resource
 import time
 from dataclasses import dataclass
 
-WINDOW = 0.1   # seconds: one snapshot costs a third of a millisecond, so the ledger stays below 0.5 % of a core
+WINDOW = 0.2   # seconds: a snapshot costs about a third of a millisecond, so parent and ledger stay below 0.5 % of a core
 BUSY = 0.10    # cores
 STOLEN = 0.02  # cores
 _TICK = os.sysconf("SC_CLK_TCK")

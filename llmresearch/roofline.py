@@ -8,6 +8,7 @@ first, and the memory that the process holds must grow with it.
 
 import argparse
 import json
+import mmap
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -63,7 +64,7 @@ def _cpu(repeats):
         read = size / _read_seconds(pool, source, repeats)
         copied = 2 * size / fastest(lambda: _in_parts(pool, np.copyto, target, source), repeats)
         del source, target
-        untouched = size / _read_seconds(pool, np.zeros(size // 4, np.float32), repeats)
+        untouched = size / _read_seconds(pool, _fresh(size), repeats)
     return {
         "bytes_per_s": max(read, copied), "read_bytes_per_s": read, "copy_bytes_per_s": copied,
         "untouched_bytes_per_s": untouched, "resident_share": share, "buffer_bytes": size, "cache_bytes": cache,
@@ -81,7 +82,7 @@ def touched(size):
     Raises CeilingNotMeasured where less than RESIDENT of it is real: such a buffer reads faster than memory can.
     """
     before = _resident()
-    buffer = np.empty(size // 4, np.float32)
+    buffer = _fresh(size)
     buffer.fill(1.0)
     share = (_resident() - before) / size
     if share < RESIDENT:
@@ -90,6 +91,11 @@ def touched(size):
             "Free some memory (part of it may have been swapped out) and measure again."
         )
     return buffer, share
+
+
+def _fresh(size):
+    """A float32 buffer of pages that this process never had; numpy's own may be memory it used before."""
+    return np.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.float32)
 
 
 def _resident():
