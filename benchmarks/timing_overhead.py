@@ -93,7 +93,7 @@ transformers.utils.logging.disable_progress_bar()
 model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32).eval()
 ids = torch.tensor([{ids}])
 clock, found = time.perf_counter, {{"prefill": [], "decode": []}}
-with torch.no_grad():
+with torch.inference_mode():
     for _ in range({calls}):
         start = clock()
         out = model(input_ids=ids, use_cache=True, logits_to_keep=1)
