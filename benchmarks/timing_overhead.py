@@ -87,14 +87,16 @@ def _pyperf(length):
 
 
 BARE = """
-import json, sys, time, torch, transformers
+import gc, json, sys, time, torch, transformers
 torch.set_num_threads({threads})
 transformers.utils.logging.disable_progress_bar()
 model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32).eval()
 ids = torch.tensor([{ids}])
 clock, found = time.perf_counter, {{"prefill": [], "decode": []}}
 with torch.inference_mode():
+    gc.collect(); gc.disable()  # the harness's policy, or the two would differ by it
     for _ in range({calls}):
+        out = None
         start = clock()
         out = model(input_ids=ids, use_cache=True, logits_to_keep=1)
         token = out.logits[:, -1].argmax(-1); token.tolist()
