@@ -339,7 +339,7 @@ MESSAGES = (
         "huggingface_hub.errors.GatedRepoError: 403 Client Error. Cannot access gated repo for url "
         "https://huggingface.co/meta-llama/x/resolve/main/config.json.",
         "requests.exceptions.HTTPError: 401 Client Error: Unauthorized for url: https://huggingface.co/x",
-        "PermissionError: [Errno 13] Permission denied: '/root/.cache'",
+        "PermissionError: [Errno 13] Permission denied: '/home/user/.cache'",
         "OSError: [Errno 30] Read-only file system: '/x'",
         "OSError: You are trying to access a gated repo. Make sure to have access to it",
     )),
