@@ -12,6 +12,7 @@ from .backends import resolve
 from .records import PHASES, LlmResearchError
 
 DEVICES = ("cpu", "cuda")
+EXTRA = ("score", "energy_window_s")  # what a cell does besides its calls; where it does not, its name is as before
 DTYPES = ("fp32", "bf16", "fp16", "int8", "q8_0", "q4_k_m")
 
 
@@ -29,6 +30,16 @@ class Scenario:
     batch: int = 1
     concurrency: int = 1
     prompts: int | list = 1  # how many seeded prompts, or the texts themselves
+
+
+@dataclass(frozen=True)
+class Score:
+    """What an engine is asked to score: a text of the package, or `seeded` ids, in strided windows."""
+
+    text: str = "evaluation"
+    window: int = 256
+    stride: int = 128
+    tokens: int = 2048  # of the text, at most
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,8 @@ class Params:
     within_seconds: float = 10.0  # interval rule: time for one phase of one cell
     timeout_s: float = 600.0      # for one cell, loading included
     threads: int | None = None    # compute threads; null: one per core that the process may use
+    score: dict | None = None     # a text for perplexity: {text: evaluation, window: 256, stride: 128, tokens: 2048}
+    energy_window_s: float | None = None  # seconds of back-to-back calls per phase under an energy counter; null: none
     also: list = field(default_factory=list)  # further plans of the same run, each a mapping of what differs in it
 
 
@@ -84,6 +97,8 @@ class Cell:
     text: str | None = None       # the prompt itself, where it is not seeded ids
     source: dict | None = None    # where the model comes from, where its name does not say
     python: str | None = None     # the interpreter of an engine that has an environment of its own
+    score: dict | None = None
+    energy_window_s: float | None = None
     options: dict = field(default_factory=dict)
 
     @property
@@ -179,7 +194,8 @@ def _cell(params, session, entry, dtype, model, scenario, prompt):
         prompt_tokens=None if text else scenario.prompt_tokens, new_tokens=scenario.new_tokens,
         phases=tuple(params.phases), repetitions=params.repetitions, warmup=params.warmup, seed=params.seed,
         stop=params.stop, within_percent=params.within_percent, within_seconds=params.within_seconds,
-        timeout_s=params.timeout_s, threads=params.threads, text=text, python=entry["python"],
+        timeout_s=params.timeout_s, threads=params.threads, score=_score(params.score),
+        energy_window_s=params.energy_window_s, text=text, python=entry["python"],
         source={k: v for k, v in model.items() if k != "name"} or None, options=entry["options"],
     )  # fmt: skip
     return Cell(cell_id=_identity(values), session=session, order=0, **values)
@@ -187,7 +203,7 @@ def _cell(params, session, entry, dtype, model, scenario, prompt):
 
 def _identity(values):
     """A name that a reader understands, and a digest of everything that makes the cell what it is."""
-    what = {k: v for k, v in values.items() if k not in ("study", "timeout_s", "python")}
+    what = {k: v for k, v in values.items() if k not in ("study", "timeout_s", "python") and (k not in EXTRA or v is not None)}
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
     words = ("backend", "device", "dtype", "model", "scenario")
     return "/".join([str(values[w]) for w in words] + [f"p{values['prompt']}", digest])
@@ -208,6 +224,9 @@ def _checked(params):
     _whole("seed", params.seed, least=0)
     for name in ("within_percent", "within_seconds", "timeout_s"):
         _positive(name, getattr(params, name))
+    if params.energy_window_s is not None:
+        _positive("energy_window_s", params.energy_window_s)
+    _score(params.score)
     _one_of("stop", [params.stop], ("fixed", "interval"))
     _one_of("phases", params.phases, PHASES)
     _one_of("device", [params.device], DEVICES)
@@ -230,6 +249,18 @@ def known_keys(where, values, kind):
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ParameterError(f"{where}: unknown key {key!r}.{hint} Known keys: {', '.join(names)}.")
     return values
+
+
+def _score(values):
+    """What a cell scores, with every key; None where it scores nothing."""
+    if values is None:
+        return None
+    found = asdict(Score(**known_keys("score", values, Score)))
+    for key in ("window", "stride", "tokens"):
+        _whole(f"score: {key}", found[key], least=2)
+    if found["stride"] >= found["window"]:
+        raise ParameterError(f"score: stride {found['stride']} with window {found['window']}. Choose stride < window.")
+    return found
 
 
 def _scenarios(params):

@@ -9,11 +9,14 @@ from pathlib import Path
 from . import models, provenance, records
 from .backends import backend
 from .records import RawFileError
+from .strides import windows
+from .texts import read_text
 from .worker import FORCED_PROMPT, FORCED_STEPS
 from .worker_process import WorkerProcess
 
 FAKE_VOCABULARY = 1000     # for engines that need no model
 FORCED_INDEX = 1_000_000   # of the forced ids among the seeded prompts: no prompt has it
+SCORED_INDEX = 1_000_001   # and of the ids that are scored where there is no text
 
 
 def measure(cells, raw, params=None, progress=True):
@@ -122,11 +125,11 @@ def _write_facts(raw, facts):
 def _measured(cells, known, facts):
     """Yield the lines of each cell of a group; a process that dies costs one cell, and a new one takes over."""
     folder, identity = known.get(cells[0].model, (None, None))
-    prepared = [(cell, *prompt_ids(cell, folder, identity)) for cell in cells]
+    prepared = [(cell, *prompt_ids(cell, folder, identity), scored(cell, folder, identity)) for cell in cells]
     while prepared:
         began, worker = time.monotonic(), WorkerProcess(prepared, folder)
         try:
-            for (cell, rows, _), (calls, found) in zip(list(prepared), worker.results()):
+            for (cell, rows, *_), (calls, found) in zip(list(prepared), worker.results()):
                 facts["model_seconds"] += sum(call["seconds"] for call in calls)
                 yield _lines(cell, calls, found, rows, identity, facts)
                 prepared = prepared[1:]
@@ -154,11 +157,27 @@ def _lines(cell, calls, found, rows, identity, facts):
 
 
 def prompt_ids(cell, folder, identity):
-    """(ids[batch][token], forced ids): the same for every engine, from the seed or from the cell's text."""
+    """(ids[row][token], forced ids): the same for every engine, from the seed or from the cell's text.
+
+    Rows are those of all requests that run at once, a batch each.
+    """
     vocab = identity.vocab if identity else FAKE_VOCABULARY
+    count = cell.batch * cell.concurrency
     if cell.text is not None:
-        rows = [models.prompt_ids(folder, cell.text)] * cell.batch
+        rows = [models.prompt_ids(folder, cell.text)] * count
     else:
-        indices = range(cell.prompt * cell.batch, (cell.prompt + 1) * cell.batch)
+        indices = range(cell.prompt * count, (cell.prompt + 1) * count)
         rows = [models.seeded_ids(vocab, cell.prompt_tokens, cell.seed, index) for index in indices]
     return rows, models.seeded_ids(vocab, FORCED_PROMPT + FORCED_STEPS, cell.seed, FORCED_INDEX)
+
+
+def scored(cell, folder, identity):
+    """[(ids, first)] of each window that the cell scores: the same for every engine with the model's vocabulary."""
+    if cell.score is None:
+        return []
+    asked = cell.score
+    if asked["text"] == "seeded":
+        ids = models.seeded_ids(identity.vocab if identity else FAKE_VOCABULARY, asked["tokens"], cell.seed, SCORED_INDEX)
+    else:
+        ids = models.prompt_ids(folder, read_text(asked["text"]))[: asked["tokens"]]
+    return [(ids[w.start:w.end], w.first) for w in windows(len(ids), asked["window"], asked["stride"])]

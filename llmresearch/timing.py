@@ -31,6 +31,7 @@ class Call:
     gap_seconds: float | None
     tokens: int
     time: float
+    request_seconds: list | None = None  # of each request, where several ran at once
     contaminated: str | None = None
     telemetry: dict | None = None
 
@@ -78,7 +79,7 @@ def _timed(backend, phase, kind, index):
     return Call(
         phase, kind, index, (end - start) / 1e9, backend.device_seconds() if device else None,
         [(b - a) / 1e9 for a, b in zip(times, times[1:])] or None, (end - times[-1]) / 1e9 if marks else None,
-        tokens, now,
+        tokens, now, [(end_of - start) / 1e9 for end_of in getattr(backend, "ended", ())] or None,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from . import timing
 from .backends import backend as backend_class
 from .failures import classify_failure
 from .matrix import from_json
+from .together import Together
 
 FORCED_PROMPT, FORCED_STEPS = 16, 32  # tokens by prefill, then one cached step each: varied, so agreement means something
 
@@ -21,14 +22,14 @@ def main():
     """Read the plan, measure every cell, tell the parent; exit code 0 unless the process itself breaks."""
     tell = _private_pipe()
     work = json.load(sys.stdin)
-    cells = [(from_json(entry["cell"]), entry["ids"], entry["forced"]) for entry in work["cells"]]
-    engine = backend_class(cells[0][0].backend)()
-    loaded = None
-    for cell, ids, forced in cells:
-        found = _attempt(lambda: _refusal(engine.refuses(cell)))
+    kind = backend_class(from_json(work["cells"][0]["cell"]).backend)
+    engines, loaded = [kind()], None
+    for entry in work["cells"]:
+        cell = from_json(entry["cell"])
+        found = _attempt(lambda: _refusal(engines[0].refuses(cell)))
         if found is None:
-            loaded = loaded or _loaded(engine, cell, work["folder"], tell)
-            found = loaded if loaded["status"] != "ok" else _attempt(lambda: _measure(engine, cell, ids, forced, tell))
+            loaded = loaded or _loaded(engines[0], cell, work["folder"], tell)
+            found = loaded if loaded["status"] != "ok" else _attempt(lambda: _cell(engines, cell, entry, work["folder"], tell))
         tell({"cell": found})
 
 
@@ -82,19 +83,41 @@ def _loaded(engine, cell, folder, tell):
     return found
 
 
-def _measure(engine, cell, ids, forced, tell):
+def _cell(engines, cell, entry, folder, tell):
+    """Measure a cell on the loaded engine, or on as many as it has requests at once; more of them are loaded first."""
+    if cell.concurrency == 1:
+        return _measure(engines[0], cell, entry, tell)
+    while len(engines) < cell.concurrency:
+        engines.append(type(engines[0])())
+        engines[-1].load(cell, folder)
+    both = Together(engines[: cell.concurrency])
+    try:
+        return _measure(both, cell, entry, tell)
+    finally:
+        both.end()
+
+
+def _measure(engine, cell, entry, tell):
     """Measure every phase of a cell; the cell's part of its record."""
-    engine.start(cell, ids)
+    engine.start(cell, entry["ids"])
     outputs = None
     for phase in cell.phases:
         for calls in timing.measure(engine, cell, phase, getattr(engine, "processes", tuple)()):
             tell({"calls": [vars(call) for call in calls]})
         outputs = engine.output() or outputs
-    checked = engine.forced(forced, FORCED_PROMPT) if forced else None
+    evidence = {"forced": engine.forced(entry["forced"], FORCED_PROMPT) if entry["forced"] else None, "stop": cell.stop}
+    if cell.score:
+        evidence["scored"] = cell.score | {"scores": _scores(engine, entry["scored"])}
     return {
-        "status": "ok", "evidence": engine.evidence() | {"forced": checked, "stop": cell.stop},
+        "status": "ok", "evidence": engine.evidence() | evidence,
         "output_ids": outputs, "padded_tokens": getattr(engine, "padded_tokens", None),
     }  # fmt: skip
+
+
+def _scores(engine, windows):
+    """[summed -log p in nats, tokens] of each window; None for an engine that tells no probabilities."""
+    score = getattr(engine, "score", None)
+    return score and [list(score(ids, first)) for ids, first in windows]
 
 
 if __name__ == "__main__":

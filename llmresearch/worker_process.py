@@ -23,7 +23,7 @@ class WorkerNotStarted(LlmResearchError):
 class WorkerProcess:
     """The process that measures one group of cells; `results()` yields what became of each.
 
-    `cells` are (cell, ids, forced ids); `folder` is the model's.
+    `cells` are (cell, ids, forced ids, windows to score); `folder` is the model's.
     """
 
     def __init__(self, cells, folder):
@@ -35,7 +35,8 @@ class WorkerProcess:
         self.load_seconds = 0.0
         self.started = time.monotonic()
         self.process = _spawn(first, self.words)
-        work = [{"cell": as_json(cell), "ids": ids, "forced": forced} for cell, ids, forced in cells]
+        names = ("ids", "forced", "scored")
+        work = [{"cell": as_json(cell)} | dict(zip(names, rest)) for cell, *rest in cells]
         self._send({"folder": folder and str(folder), "cells": work})
 
     def _send(self, work):

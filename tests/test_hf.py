@@ -169,7 +169,6 @@ def test_a_request_past_the_last_position_is_one_sentence(small):
     [
         ({"device": "cuda"}, "hf: needs a CUDA device; this machine has none"),
         ({"dtype": "q8_0"}, "hf: measures fp32, bf16, fp16, not q8_0"),
-        ({"concurrency": 4}, "hf: answers one batch at a time; 4 at once need a server"),
         ({"options": {"attn": "sdpa"}}, "hf: unknown option 'attn'. Known options: attention"),
         ({"options": {"attention": "fast"}}, "attention: 'fast' is none of sdpa, eager"),
     ],

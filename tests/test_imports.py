@@ -15,7 +15,7 @@ HOME = Path(llmresearch.__file__).parent
 # measuring and analysing never import each other; what stands on top may import everything.
 HINGE = ("records", "failure_rules", "failures", "intervals", "steadiness", "strides", "texts")
 MEASURING = ("backends", "export", "models", "matrix", "interference", "telemetry", "timing", "provenance", "worker",
-             "worker_process", "runner", "compliance", "energy", "roofline")  # fmt: skip
+             "worker_process", "together", "runner", "compliance", "energy", "roofline")  # fmt: skip
 ANALYSING = ("frames", "stats", "fits", "perplexities", "scaling", "published", "figures", "sizer", "importers", "audit",
              "plausibility", "reporting")  # fmt: skip
 TOP = ("__init__", "__main__", "cli", "doctor", "selfcheck")

@@ -243,7 +243,6 @@ def test_ids_outside_the_vocabulary_fail_and_the_next_call_works(loaded):
     "changes, words",
     [
         ({"dtype": "int8"}, "Use q8_0, or another engine"),
-        ({"concurrency": 2}, "need a server"),
         ({"options": {"kv": "int3"}}, "'int3' is none of"),
         ({"options": {"nkv": 1}}, "unknown option 'nkv'"),
     ],

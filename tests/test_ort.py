@@ -215,7 +215,6 @@ def test_loading_again_lets_go_of_the_first_session(gpt2):
     ({"dtype": "fp16"}, "computes fp16 in fp32 on a processor.* On cpu it measures fp32 and int8"),
     ({"dtype": "int8", "device": "cuda"}, "would run 8-bit matrices of this kind on the processor"),
     ({"dtype": "int8", "options": {"method": "gptq"}}, "method 'gptq' is none of blocks, dynamic, static"),
-    ({"concurrency": 4}, "4 at once need a server"),
 ])  # fmt: skip
 def test_what_cannot_be_measured_is_refused_with_the_reason(values, words):
     import re

@@ -52,8 +52,6 @@ class Hf:
             return f"{self.name}: unknown option {unknown[0]!r}. Known options: {', '.join(self.options)}."
         if cell.dtype not in DTYPES:
             return f"{self.name}: measures {', '.join(DTYPES)}, not {cell.dtype}. Use an engine with such kernels."
-        if cell.concurrency != 1:
-            return f"{self.name}: answers one batch at a time; {cell.concurrency} at once need a server."
         if cell.options.get("attention", "sdpa") not in ATTENTION:
             return f"{self.name}: attention: {cell.options['attention']!r} is none of {', '.join(ATTENTION)}."
         missing = [name for name in ("torch", "transformers") if find_spec(name) is None]

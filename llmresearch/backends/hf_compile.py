@@ -35,6 +35,12 @@ class NothingCompiled(LlmResearchError):
     """A cell that is called compiled, and ran no compiled graph."""
 
 
+def _at_once(name, cell):
+    if cell.concurrency != 1:
+        return f"{name}: a compiled graph belongs to the thread that made it; {cell.concurrency} at once need a server."
+    return None
+
+
 class HfCompile(Hf):
     """One loaded model and its compiled graphs, a set for each batch size and cache capacity."""
 
@@ -46,6 +52,7 @@ class HfCompile(Hf):
         """A sentence that says why this machine cannot do what the cell asks, or None."""
         return (
             super().refuses(cell)
+            or _at_once(self.name, cell)
             or _wrong_option(self.name, cell.options)
             or _no_compiler(self.name, cell.device)
         )

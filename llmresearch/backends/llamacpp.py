@@ -50,8 +50,6 @@ class LlamaCpp:
                 f"llamacpp: measures {', '.join(gguf_files.PRECISIONS)}, not {cell.dtype}. Use q8_0, or "
                 "another engine."
             )
-        if cell.concurrency != 1:
-            return f"llamacpp: answers one batch at a time; {cell.concurrency} at once need a server."
         for key, known in (("kv", llama_context.KV_TYPES), ("flash_attention", llama_context.ATTENTION)):
             if cell.options.get(key, next(iter(known))) not in known:
                 return f"llamacpp: {key}: {cell.options[key]!r} is none of {', '.join(known)}."

@@ -48,8 +48,6 @@ def refusal(cell, name, options):
     method = cell.options.get("method", METHODS[0])
     if method not in METHODS:
         return f"{name}: method {method!r} is none of {', '.join(METHODS)}."
-    if cell.concurrency != 1:
-        return f"{name}: answers one batch at a time; {cell.concurrency} at once need a server."
     if find_spec("onnxruntime") is None:
         package = "onnxruntime-gpu" if cell.device == "cuda" else "onnxruntime"
         return f"{name}: needs onnxruntime, not installed here: pip install {package}."

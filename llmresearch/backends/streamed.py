@@ -56,11 +56,8 @@ class Streamed:
             return f"{self.name}: unknown option {unknown[0]!r}. Known options: {', '.join(self.options)}."
         if cell.options.get("cache", "bust") not in ("bust", "keep"):
             return f"{self.name}: cache: {cell.options['cache']!r} is neither bust nor keep."
-        if cell.batch != 1 or cell.concurrency != 1:
-            return (
-                f"{self.name}: sends one request at a time. Use batch: 1 and concurrency: 1, or an engine "
-                "in process."
-            )
+        if cell.batch != 1:
+            return f"{self.name}: a request carries one prompt. Use batch: 1, with concurrency for several at once."
         if "generate" in cell.phases:
             return f"{self.name}: a server always has a KV cache. Leave `generate` out of phases."
         client = self._client(cell)
