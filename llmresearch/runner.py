@@ -143,14 +143,14 @@ def _measured(cells, known, facts):
 def _lines(cell, calls, found, rows, identity, facts):
     """All lines of a cell: its calls, then the cell."""
     who = {"cell_id": cell.cell_id, "session": cell.session}
-    output = found.get("output_ids")
-    measured = identity.params_measured if identity else (found.get("evidence") or {}).get("parameters")
+    output, evidence = found.get("output_ids"), found.get("evidence") or {}
+    measured = identity.params_measured if identity else evidence.get("parameters")
     line = records.cell_line(
         **who, study=cell.study, run_id=facts["run_id"], order=cell.order, backend=cell.backend, device=cell.device,
         dtype=cell.dtype, model=cell.model, params_declared=identity and identity.params_declared,
         params_measured=measured, model_sha=identity and identity.content_sha256,
         scenario=cell.scenario, prompt=cell.prompt, batch=cell.batch, concurrency=cell.concurrency,
-        prompt_tokens=len(rows[0]), new_tokens=cell.new_tokens, host=facts["host"],
+        prompt_tokens=len(rows[0]) or evidence.get("prompt_tokens_counted"), new_tokens=cell.new_tokens, host=facts["host"],
         output_sha=output and hashlib.sha256(json.dumps(output).encode()).hexdigest(), **found,
     )  # fmt: skip
     return [records.call_line(**who, **call) for call in calls] + [line]
@@ -164,7 +164,7 @@ def prompt_ids(cell, folder, identity):
     vocab = identity.vocab if identity else FAKE_VOCABULARY
     count = cell.batch * cell.concurrency
     if cell.text is not None:
-        rows = [models.prompt_ids(folder, cell.text)] * count
+        rows = [models.prompt_ids(folder, cell.text) if folder else []] * count  # a server's own model: it counts
     else:
         indices = range(cell.prompt * count, (cell.prompt + 1) * count)
         rows = [models.seeded_ids(vocab, cell.prompt_tokens, cell.seed, index) for index in indices]

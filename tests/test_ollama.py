@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent / "servers"))
 from asking import TEXT, cell, measured  # noqa: E402
 from stand_in import Law, running  # noqa: E402
 
+import llmresearch as lr  # noqa: E402
+from llmresearch import records  # noqa: E402
 from llmresearch.backends.http_client import Client, ServerProblem
 from llmresearch.backends.ollama_http import Ollama
 from llmresearch.failures import classify_failure
@@ -27,7 +29,7 @@ def test_every_phase_is_timed_by_the_arrival_of_its_tokens():
         _, calls = measured(asked(server))
     prefill, decode, e2e = (min(c.seconds for c in calls[phase]) for phase in ("prefill", "decode", "e2e"))
     assert 0.020 < prefill < 0.3
-    assert 0.015 < decode < 0.3
+    assert 0.008 < decode < 0.3  # a first token that is read late shortens it
     assert 0.034 < e2e < 0.5
     assert {c.tokens for c in calls["prefill"]} == {100}
     assert {(c.tokens, len(c.token_seconds)) for c in calls["decode"] + calls["e2e"]} == {(8, 8)}
@@ -213,3 +215,18 @@ def test_the_servers_processes_are_found_by_its_port():
 
 def test_a_server_elsewhere_has_no_processes_here():
     assert Client("ollama", "http://192.0.2.1:11434", 1).processes() == ()
+
+
+def test_a_model_that_only_the_server_has_is_planned_by_its_tag_and_texts(tmp_path):
+    params = {
+        "study": "s", "dtypes": ["q4_k_m"], "models": [{"name": "small", "served": True}], "phases": ["e2e"],
+        "repetitions": 3, "warmup": 0, "scenarios": [{"name": "s", "prompts": [TEXT], "new_tokens": 8}],
+    }  # fmt: skip
+    with running() as server:
+        asked_for = params | {"backends": [{"name": "ollama", "url": server.url}]}
+        lr.measure(lr.plan(asked_for), tmp_path / "raw.jsonl", progress=False)
+        (found,) = records.cells(tmp_path / "raw.jsonl")
+        seeded = lr.plan(asked_for | {"scenarios": [{"name": "s", "prompt_tokens": 9}]})[0]
+        assert Ollama().refuses(seeded).endswith('Give texts as prompts: {prompts: ["…"]}.')
+    assert found["status"] == "ok", found["reason"]
+    assert (found["params_measured"], found["prompt_tokens"], found["model_sha"]) == (7_000_001, 100, None)

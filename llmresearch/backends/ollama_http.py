@@ -8,12 +8,11 @@ small where a prompt was cached all the same (ollama issues 2068 and 3427): such
 """
 
 from .http_client import ServerProblem
-from .streamed import Chunk, Streamed
+from .streamed import Chunk, Streamed, rotated
 
 LEVELS = {"fp32": "F32", "fp16": "F16", "bf16": "BF16", "q8_0": "Q8_0", "q4_k_m": "Q4_K_M"}
 NANO = 1e-9
 LEAST_CONTEXT = 2048  # tokens; a change of context makes Ollama load the model again, so small ones share one
-FEW_WORDS = 8
 
 
 class Ollama(Streamed):
@@ -52,7 +51,8 @@ class Ollama(Streamed):
         """What the server says about itself and the model, which it then has loaded."""
         self.tag = cell.options.get("tag", cell.model)
         self.settings = self._settings(cell)
-        details = self.client.post("/api/show", {"model": self.tag}).get("details") or {}
+        shown = self.client.post("/api/show", {"model": self.tag})
+        details = shown.get("details") or {}
         level, expected = (
             details.get("quantization_level"),
             cell.options.get("quantization") or LEVELS[cell.dtype],
@@ -71,6 +71,7 @@ class Ollama(Streamed):
             "quantization_level": level,
             "family": details.get("family"),
             "parameter_size": details.get("parameter_size"),
+            "parameters": (shown.get("model_info") or {}).get("general.parameter_count"),
             "load_seconds": loaded.get("load_duration", 0) * NANO,
             "stand_in": details.get("stand_in"),
         } | self._placed(cell)
@@ -114,11 +115,7 @@ class Ollama(Streamed):
 
     def vary(self, text, call, quarter=False):
         """The text's words in a rotated order; a number before a text of few words."""
-        words = text.split(" ")
-        words = words[: max(len(words) // 4, 1)] if quarter else words
-        place = call % len(words)
-        moved = " ".join(words[place:] + words[:place])
-        return moved if len(words) >= FEW_WORDS and place else f"{call} {moved}"
+        return rotated(text, call, quarter)
 
     def request(self, prompt, tokens):
         """Path and body of a streamed, raw, greedy answer."""

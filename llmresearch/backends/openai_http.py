@@ -6,7 +6,7 @@ where its own clock stands. A server without a known dialect gets a rotated prom
 """
 
 from .http_client import ServerProblem
-from .streamed import Chunk, Streamed
+from .streamed import Chunk, Streamed, rotated
 
 # `owned_by` in /v1/models: what is added to each request. The salt differs in every call.
 DIALECTS = {
@@ -88,15 +88,17 @@ class OpenAi(Streamed):
         self.seed = cell.seed
         super().start(cell, ids)
         if self.kind == "llamacpp":
-            body = {"prompt": self.ids, "n_predict": cell.new_tokens, "temperature": 0, "return_tokens": True}
+            body = {"prompt": self.prompt, "n_predict": cell.new_tokens, "temperature": 0, "return_tokens": True}
             self.made = self.client.post("/completion", body | self.dialect).get("tokens") or []
 
     def prompt_of(self, cell, ids):
-        """The ids themselves."""
-        return ids
+        """The ids themselves; the cell's text for a model that only the server has."""
+        return ids if self.needs_weights(cell) else cell.text
 
     def vary(self, ids, call, quarter=False):
         """The ids: as they are where the dialect switches the cache off, else rotated behind the first."""
+        if isinstance(ids, str):
+            return rotated(ids, call, quarter)
         ids = ids[: max(len(ids) // 4, 1)] if quarter else ids
         if self.dialect or len(ids) < 3:
             return ids

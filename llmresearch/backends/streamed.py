@@ -23,6 +23,7 @@ from .http_client import LOOPBACK, Client, ServerAbsent, ServerProblem
 SECONDS = 120.0  # the longest wait for a byte, unless the cell's option `answer_within_s` says otherwise
 GROWS_FROM = 64  # prompt tokens from which a prefill must take longer than that of a quarter of the prompt
 TRIES = 3  # pairs of prefills before one that does not grow is called cached
+FEW_WORDS = 8  # a text of fewer words gets a number in front instead of another order
 CACHED_BELOW = 0.5  # of the first prefill's seconds: an exact repeat that is faster was cached
 
 
@@ -49,6 +50,11 @@ class Streamed:
         self.early = self.calls = 0
         self.ends = {}
 
+    @staticmethod
+    def needs_weights(cell):
+        """Does the cell need a model's folder here? Not where its entry says that only the server has it."""
+        return not (cell.source or {}).get("served")
+
     def refuses(self, cell):
         """Why the cell cannot be measured, in one sentence, or None; asks whether the server is there."""
         unknown = sorted(set(cell.options) - set(self.options))
@@ -58,6 +64,8 @@ class Streamed:
             return f"{self.name}: cache: {cell.options['cache']!r} is neither bust nor keep."
         if cell.batch != 1:
             return f"{self.name}: a request carries one prompt. Use batch: 1, with concurrency for several at once."
+        if not self.needs_weights(cell) and cell.text is None:
+            return f"{self.name}: {cell.model} is on the server only. Give texts as prompts: {{prompts: [\"…\"]}}."
         if "generate" in cell.phases:
             return f"{self.name}: a server always has a KV cache. Leave `generate` out of phases."
         client = self._client(cell)
@@ -278,6 +286,15 @@ class Streamed:
         from tokenizers import Tokenizer
 
         return Tokenizer.from_file(str(path)).decode(ids)
+
+
+def rotated(text, call, quarter=False):
+    """The text's words, or their first quarter, in a rotated order; a number before a text of few words."""
+    words = text.split(" ")
+    words = words[: max(len(words) // 4, 1)] if quarter else words
+    place = call % len(words)
+    moved = " ".join(words[place:] + words[:place])
+    return moved if len(words) >= FEW_WORDS and place else f"{call} {moved}"
 
 
 def _reused(fresh, repeated):

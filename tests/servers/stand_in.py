@@ -146,7 +146,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/api/show":
             if body["model"] != "small":
                 return self._whole({"error": f"model '{body['model']}' not found"}, 404)
-            return self._whole({"details": self.DETAILS | {"quantization_level": self.server.quantization}})
+            details = self.DETAILS | {"quantization_level": self.server.quantization}
+            return self._whole({"details": details, "model_info": {"general.parameter_count": 7_000_001}})
         if self.path == "/api/generate" and not body["prompt"]:
             return self._whole({"done": True, "load_duration": NANO // 4})
         if self.path == "/completion":
