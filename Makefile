@@ -1,13 +1,14 @@
 # make reports   measure real models on this machine and render the smoke reports
 # make test      the test suite
 # make lab       JupyterLab with everything installed
+# make hooks     git strips outputs of notebooks before a commit and compares them by cells
 # Everything is installed into .venv at the first use of any of them, and never again until a pin changes.
 
 PYTHON ?= python3
 BIN := .venv/bin
 SMOKE := $(wildcard params/*.smoke.yaml)
 
-.PHONY: reports test lab
+.PHONY: reports test lab hooks
 .DELETE_ON_ERROR:
 
 reports: .venv/installed
@@ -19,6 +20,12 @@ test: .venv/installed
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks
+
+hooks: .venv/installed
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev]"
+	$(BIN)/pre-commit install
+	git config diff.jupyternotebook.command "$(CURDIR)/$(BIN)/git-nbdiffdriver diff"
+	git config merge.jupyternotebook.driver "$(CURDIR)/$(BIN)/git-nbmergedriver merge %O %A %B %L %P"
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "llmresearch needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11")'
