@@ -80,59 +80,13 @@ def same_ids(cell, base):
     return bool((cell["output_ids"].map(json.dumps) == json.dumps(base["output_ids"].iloc[0])).all())
 
 
-BARE_ORT = """
-import json, sys, time, numpy as np, onnxruntime as ort
-path, facts, ids = sys.argv[1], json.loads(sys.argv[2]), np.array(json.loads(sys.argv[3]), np.int32)
-ort.set_default_logger_severity(3)
-options = ort.SessionOptions()
-options.intra_op_num_threads = {threads}
-session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-prompt, slots = ids.shape[1], ids.shape[1] + {new}
-put = lambda a: ort.OrtValue.ortvalue_from_numpy(a)
-one, place, whole = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.int32), np.zeros_like(ids)
-cache = {{f"{{l}}.{{p}}": put(np.zeros((1, facts["kv_heads"], slots, facts["head_width"]), np.float32))
-         for l in range(facts["layers"]) for p in ("key", "value")}}
-shared = {{"cache_positions": put(np.arange(slots, dtype=np.int32)[None])}}
-one_, place_ = put(one), put(place)
-def bound(tokens, at, places):
-    io = session.io_binding() for name, value in (("input_ids", tokens), ("position_ids", places),
-    ("logits_at", put(np.array([at], np.int32))),
-                        *shared.items()):
-        io.bind_ortvalue_input(name, value)
-    io.bind_ortvalue_output("next_ids", one_)
-    io.bind_ortvalue_output("next_positions", place_)
-    for key, value in cache.items():
-        io.bind_ortvalue_input("past_key_values." + key, value)
-        io.bind_ortvalue_output("present." + key, value)
-    return io
-first = bound(put(whole), prompt - 1, put(np.arange(prompt, dtype=np.int32)[None]))
-step, run, clock = bound(one_, 0, place_), session.run_with_iobinding, time.perf_counter
-found = {{"prefill": [], "decode": []}}
-for _ in range({calls}):
-    start = clock()
-    whole[...] = ids
-    run(first)
-    one.tolist()
-    found["prefill"].append(clock() - start)
-for _ in range({calls}):
-    whole[...] = ids
-    run(first)
-    start = clock()
-    for _ in range({new}):
-        run(step)
-        one.tolist()
-    found["decode"].append(clock() - start)
-print(json.dumps(found))
-"""
-
-
 def bare_ort(model, folder, ids):
     """Medians of a bare I/O-bound loop over the same file, in a process of its own: {phase: seconds}."""
     from llmresearch import export
 
     path = export.artifact(folder)
-    script = BARE_ORT.format(threads=available_cores(), calls=WARMUP + 1 + CALLS, new=NEW)
-    command = [sys.executable, "-c", script, str(path), json.dumps(export.facts(path)), json.dumps([ids])]
+    asked = {"threads": available_cores(), "calls": WARMUP + 1 + CALLS, "new": NEW, "ids": [ids]} | export.facts(path)
+    command = [sys.executable, str(Path(__file__).with_name("engines_bare_ort.py")), str(path), json.dumps(asked)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     return {phase: float(np.median(times[WARMUP + 1 :])) for phase, times in found.items()}

@@ -90,11 +90,12 @@ _size_options(size)
 @app.command()
 @as_json
 @click.option("--python", nargs=2, multiple=True, metavar="BACKEND PATH", help="An engine's own interpreter.")
-def doctor(as_json, python):
+@click.option("-f", "--file", type=click.Path(path_type=Path), help="A parameter file that names interpreters as `python`.")
+def doctor(as_json, python, file):
     """What is here, and what each backend lacks."""
     from . import doctor as doctor_
 
-    found = doctor_.examine(dict(python))
+    found = doctor_.examine((doctor_.pythons_of(file) if file else {}) | dict(python))
     click.echo(json.dumps(found, indent=1) if as_json else doctor_.text(found))
 
 

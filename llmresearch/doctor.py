@@ -24,6 +24,11 @@ def examine(pythons=None):
     return {"run": provenance.collect(), "backends": found}
 
 
+def pythons_of(path):
+    """{backend: its interpreter} as a parameter file names them; refuses a file that no plan can be made of."""
+    return {cell.backend.partition(":")[0]: cell.python for cell in plan(path) if cell.python}
+
+
 def _asked(name, python):
     """{device: None or the sentence that says what is missing} for one backend."""
     cell = plan({"backends": [name]})[0]

@@ -114,3 +114,8 @@ def test_stopping_says_how_to_go_on(monkeypatch, capsys):
 
     monkeypatch.setattr(cli, "app", interrupted)
     assert "run the same command to go on" in fails(monkeypatch, capsys, "doctor").err
+
+
+def test_the_doctor_takes_the_interpreters_that_a_parameter_file_names(tmp_path):
+    (tmp_path / "p.yaml").write_text("backends: {fake: {}, vllm: {python: /its/own/python}}\nmodels: [fake-1m]\n")
+    assert doctor.pythons_of(tmp_path / "p.yaml") == {"vllm": "/its/own/python"}

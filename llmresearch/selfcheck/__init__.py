@@ -16,6 +16,8 @@ CHECKS = {
     "gpu": "gpu.run",
     "roofline": "roofline.run",
     "identity": "identity.run",
+    "oracle": "oracle.run",
+    "compliance": "compliance.run",
     "energy": "energy.run",
     "failures": "failures.run",
     "aa": "statistics.aa",
