@@ -23,6 +23,8 @@ _HOME = {
     "fits.crossovers": ["crossover", "Crossover"],
     "fits.payback": ["break_even", "BreakEven"],
     "perplexities": ["perplexity", "gate"],
+    "cost": ["cost_per_million_tokens", "mixed_rate", "tokens_per_dollar", "kwh", "gco2e", "energy_usd", "Rent", "Own", "Mix"],
+    "spending": ["tco", "pays_after", "against_api", "ApiPrice"],
     "reporting.report": ["Report"],
     "reporting.notebook": ["begin", "measure_or_read"],
 }

@@ -13,10 +13,11 @@ HOME = Path(llmresearch.__file__).parent
 
 # The order of the house: a room imports rooms of its own line and of lines above. `hinge` is for both sides;
 # measuring and analysing never import each other; what stands on top may import everything.
-HINGE = ("records", "failure_rules", "failures", "intervals", "steadiness", "strides", "texts")
+HINGE = ("records", "failure_rules", "failures", "intervals", "steadiness", "strides", "texts", "energy")
 MEASURING = ("backends", "export", "models", "matrix", "interference", "telemetry", "timing", "provenance", "worker",
-             "worker_process", "together", "runner", "compliance", "energy", "roofline")  # fmt: skip
-ANALYSING = ("frames", "stats", "fits", "perplexities", "scaling", "published", "figures", "sizer", "importers", "audit",
+             "worker_process", "together", "runner", "compliance", "roofline")  # fmt: skip
+ANALYSING = ("frames", "stats", "fits", "perplexities", "cost", "spending", "scaling", "published", "figures", "sizer",
+             "importers", "audit",
              "plausibility", "reporting")  # fmt: skip
 TOP = ("__init__", "__main__", "cli", "doctor", "selfcheck")
 # What a notebook's door needs of the other side, and nothing else: the plan's words, and the runner when it measures.

@@ -18,9 +18,10 @@ class UnitError(LlmResearchError, ValueError, TypeError):
 
 @lru_cache(maxsize=1)
 def units():
-    """The pint registry of this package: SI, and `token`."""
+    """The pint registry of this package: SI, `token` and `USD`."""
     registry = pint.UnitRegistry()
     registry.define("token = [token] = tok = tokens")
+    registry.define("USD = [currency] = usd")
     return registry
 
 
