@@ -64,6 +64,7 @@ class Params:
     threads: int | None = None    # compute threads; null: one per core that the process may use
     score: dict | None = None     # a text for perplexity: {text: evaluation, window: 256, stride: 128, tokens: 2048}
     energy_window_s: float | None = None  # seconds of back-to-back calls per phase under an energy counter; null: none
+    roofline: bool = False        # measure what the device's memory and arithmetic can do before the first cell
     also: list = field(default_factory=list)  # further plans of the same run, each a mapping of what differs in it
 
 
@@ -227,6 +228,8 @@ def _checked(params):
     if params.energy_window_s is not None:
         _positive("energy_window_s", params.energy_window_s)
     _score(params.score)
+    if not isinstance(params.roofline, bool):
+        raise ParameterError(f"roofline: {params.roofline!r} is neither true nor false. Write one of them.")
     _one_of("stop", [params.stop], ("fixed", "interval"))
     _one_of("phases", params.phases, PHASES)
     _one_of("device", [params.device], DEVICES)

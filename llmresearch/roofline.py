@@ -10,6 +10,8 @@ import argparse
 import json
 import mmap
 import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +25,7 @@ BEYOND_CACHE = 4
 GEMM = 2048                # rows of the matrices on a CPU
 GPU_BUFFER, GPU_GEMM = 2 << 30, 8192
 REPEATS = 7                # the fastest counts: a ceiling, not a typical value
+PATIENCE = 300             # seconds for a probe in a process of its own
 RESIDENT = 0.9             # of a buffer must be real memory after it was written
 
 
@@ -40,6 +43,23 @@ def measure(device="cpu", repeats=REPEATS):
     if device not in ("cpu", "cuda"):
         raise CeilingNotMeasured(f"roofline: device {device!r} is not known. Devices: cpu, cuda.")
     return {"device": device} | (_cpu(repeats) if device == "cpu" else _cuda(repeats))
+
+
+def apart(device="cpu", python=None):
+    """The ceilings of a device, measured in a process of its own under the interpreter `python`; as `measure`.
+
+    Where they cannot be measured: {"device": …, "refused": the reason}, and the run that asked goes on without them.
+    """
+    home = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")]))
+    command = [python or sys.executable, "-m", "llmresearch.roofline", "--device", device]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=os.environ | {"PYTHONPATH": home})
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"device": device, "refused": f"roofline: the probe did not run ({error})."}
+    if done.returncode == 0:
+        return json.loads(done.stdout.splitlines()[-1])
+    words = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    return {"device": device, "refused": words.partition("CeilingNotMeasured: ")[2] or words}
 
 
 def fastest(call, repeats, settle=lambda: None):

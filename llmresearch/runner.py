@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from . import models, provenance, records
+from . import models, provenance, records, roofline
 from .backends import backend
 from .records import RawFileError
 from .strides import windows
@@ -32,6 +32,8 @@ def measure(cells, raw, params=None, progress=True):
         return raw
     known = _known_models(missing)
     facts = _begin(raw, cells, params)
+    if (params or {}).get("roofline"):
+        _probe(raw, missing, facts)
     with _bar(cells, len(cells) - len(missing), progress) as bar:
         for group in _by_process(missing):
             for lines in _measured(group, known, facts):
@@ -109,6 +111,15 @@ def _begin(raw, cells, params):
     facts["planned_cells"] = len(cells)
     _write_facts(raw, facts)
     return facts
+
+
+def _probe(raw, cells, facts):
+    """What the memory and the arithmetic of each device can do now, beside the facts of the run; once a run."""
+    known = facts.setdefault("roofline", {})
+    for device, python in {cell.device: cell.python for cell in reversed(cells)}.items():
+        if device not in known:
+            known[device] = roofline.apart(device, python)
+    _write_facts(raw, facts)
 
 
 def _write_facts(raw, facts):

@@ -149,3 +149,9 @@ def test_further_plans_differ_in_what_they_say_and_join_the_run():
 def test_a_further_plan_that_means_nothing_is_refused(also, sentence):
     with pytest.raises(LlmResearchError, match=sentence):
         plan(SMALL | {"also": also})
+
+
+def test_asking_for_the_roofline_is_yes_or_no():
+    with pytest.raises(ParameterError, match="roofline: 'often' is neither true nor false"):
+        plan({"roofline": "often"})
+    assert [c.cell_id for c in plan({"roofline": True})] == [c.cell_id for c in plan({})]

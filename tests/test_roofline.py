@@ -51,3 +51,18 @@ def test_the_replay_of_a_fixture_that_was_called_gpt2_is_refused_and_real_runs_p
 def test_a_judge_without_bounds_fails_the_check(monkeypatch):
     monkeypatch.setattr(check, "impossible", lambda frame, **limits: frame.head(0))
     assert not check.run(ceilings=CEILINGS)["passed"]
+
+
+def test_a_probe_in_a_process_of_its_own_gives_the_same_facts(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    found = roofline.apart("cpu")
+    assert found["device"] == "cpu" and found["bytes_per_s"] > 1e8 and found["flops_per_s"]["fp32"] > 1e8
+
+
+def test_a_device_that_is_not_there_leaves_its_sentence_instead_of_a_ceiling():
+    found = roofline.apart("tpu")
+    assert found == {"device": "tpu", "refused": "roofline: device 'tpu' is not known. Devices: cpu, cuda."}
+
+
+def test_an_interpreter_that_is_not_there_leaves_its_sentence():
+    assert "the probe did not run" in roofline.apart("cpu", "/nowhere/python")["refused"]

@@ -159,3 +159,14 @@ def test_a_run_that_other_code_continued_names_both(raw, monkeypatch):
     monkeypatch.setenv("LLMRESEARCH_COMMIT", "bbb")
     measured({"sessions": 2}, raw)
     assert records.facts(raw)["commit"] == "aaa, bbb"
+
+
+def test_the_roofline_is_measured_once_a_run_and_only_where_it_is_asked_for(raw, monkeypatch):
+    asked = []
+    monkeypatch.setattr(runner.roofline, "apart", lambda device, python: asked.append(device) or {"bytes_per_s": 5.0})
+    lr.measure(lr.plan(SMALL), raw, {"roofline": False}, progress=False)
+    assert "roofline" not in records.facts(raw)
+    for sessions in (2, 3):
+        params = SMALL | {"sessions": sessions, "roofline": True}
+        lr.measure(lr.plan(params), raw, params, progress=False)
+    assert asked == ["cpu"] and records.facts(raw)["roofline"] == {"cpu": {"bytes_per_s": 5.0}}
