@@ -16,8 +16,8 @@ HOME = Path(llmresearch.__file__).parent
 HINGE = ("records", "failure_rules", "failures", "intervals", "steadiness", "strides", "texts", "energy")
 MEASURING = ("backends", "export", "models", "matrix", "interference", "telemetry", "timing", "provenance", "worker",
              "worker_process", "together", "runner", "compliance", "roofline")  # fmt: skip
-ANALYSING = ("frames", "stats", "fits", "perplexities", "cost", "spending", "scaling", "published", "figures", "sizer",
-             "importers", "audit",
+ANALYSING = ("frames", "stats", "fits", "perplexities", "cost", "spending", "prices", "scaling", "published", "figures",
+             "sizer", "importers", "audit",
              "plausibility", "reporting")  # fmt: skip
 TOP = ("__init__", "__main__", "cli", "doctor", "selfcheck")
 # What a notebook's door needs of the other side, and nothing else: the plan's words, and the runner when it measures.
