@@ -4,6 +4,7 @@ Runs as a process of its own (`python -m llmresearch.export FOLDER PLACE OPTIONS
 """
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import onnx
 from ..models.artifacts import describe
 from . import calibration
 from .architecture import ExportError, read_architecture
+from .comparing import compared
 from .decoder import Decoder
 from .forms import FORMS
 from .graph import Graph, sha256
@@ -25,7 +27,7 @@ SLACK, SLACK_BYTES = 0.01, 400_000  # of the size, and at least: alignment and t
 
 def build(folder, place, variant):
     """dict of facts, also written to `place`: the graph of `folder` in the variant, checked."""
-    place = Path(place)
+    place, began = Path(place), time.perf_counter()
     architecture = read_architecture(folder)
     measured = describe(folder)
     ranges = calibrated = None
@@ -34,12 +36,13 @@ def build(folder, place, variant):
     sources = {"model_sha256": measured.content_sha256, "source_sha256": source_sha256(folder)}
     notes = sources | {k: str(v) for k, v in vars(variant).items() if v is not None}
     path = write(folder, place, architecture, variant, ranges, notes)
+    seconds = time.perf_counter() - began
     facts = {**sources, "params": measured.params_measured, "variant": vars(variant),
              "calibration": calibrated, "family": architecture.family, "layers": architecture.layers,
              "kv_heads": architecture.kv_heads, "head_width": architecture.head_width, "vocab": architecture.vocab,
              "positions": architecture.positions, "learned_positions": architecture.family == "gpt2",
-             "onnx": onnx.__version__}  # fmt: skip
-    facts |= checked(path, facts)
+             "onnx": onnx.__version__, "export_seconds": seconds}  # fmt: skip
+    facts |= checked(path, facts) | {"sampled": compared(path, folder, architecture.family)}
     (place / FACTS).write_text(json.dumps(facts, indent=1) + "\n")
     return facts
 
