@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ NAN = float("nan")
 LOOKS_FROM = 7  # observations at the first look: below seven a median has no interval at that look's 97.5 %
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """A number, its interval, how many observations stand behind it, of which kind, and how it was made.
 
@@ -30,6 +31,38 @@ class Estimate:
         if not math.isfinite(self.value) or self.value == 0:
             return NAN
         return (self.high - self.low) / 2 / abs(self.value)
+
+    def __repr__(self):
+        return f"Estimate {self._shown()}, {self._behind()}"
+
+    def _repr_html_(self):
+        return f"<span><b>{self._shown()}</b> <small>{escape(self._behind())}</small></span>"
+
+    def _shown(self):
+        """'2.41 [2.38, 2.45]', in the estimate's own unit."""
+        if not math.isfinite(self.value):
+            return str(self.value)
+        tiny = 0 < abs(self.value) < 1e-4
+        form = ".4g" if tiny else f",.{digits(self.value, self.low, self.high)}f"
+        known = not (math.isnan(self.low) or math.isnan(self.high))
+        return format(self.value, form) + (f" [{self.low:{form}}, {self.high:{form}}]" if known else "")
+
+    def _behind(self):
+        """How many observations of which kind, and the method, which gives the reason where there is no interval."""
+        return f"n = {self.n} ({self.unit_of_replication})" + (f", {self.method}" if self.method else "")
+
+
+def digits(value, low=NAN, high=NAN):
+    """How many decimals to show: two significant digits of the interval's half-width, or four of the value without one.
+
+    The rule of the Particle Data Group with one digit more, so that rounding never hides an interval.
+    """
+    half = (high - low) / 2 if math.isfinite(low) and math.isfinite(high) else 0.0
+    if half > 0:
+        return min(12, max(0, 1 - math.floor(math.log10(half))))
+    if not value or not math.isfinite(value):
+        return 0
+    return min(12, max(0, 3 - math.floor(math.log10(abs(value)))))
 
 
 def refused(reason, n=0, value=NAN, unit="sample"):

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import special
 
 from ..intervals import NAN
+from . import shown
 from .shapes import EXACT, line, points
 
 LEAST = 4                 # distinct sizes; three leave one degree of freedom, and an interval of everything
@@ -52,8 +53,8 @@ class Bootstrap(Interval):
         return self
 
 
-@dataclass(frozen=True)
-class Crossover:
+@dataclass(frozen=True, repr=False)
+class Crossover(shown.Carded):
     """The size at which the fitted ratio is one, with intervals by bootstrap and by Fieller, and without each point.
 
     verdict: inside (the measured sizes), outside, no finite interval (Fieller's is unbounded: the slope may be zero).
@@ -67,6 +68,9 @@ class Crossover:
     exponent: float = NAN
     n: int = 0
     method: str = ""
+
+    def _card(self):
+        return shown.crossover(self)
 
 
 def crossover(x, ratio, level=0.95, resamples=4000, seed=0):

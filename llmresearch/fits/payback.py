@@ -7,6 +7,7 @@ import numbers
 
 import pint
 
+from . import shown
 from ..records import LlmResearchError
 
 SECONDS, RATE = "second", "token / second"
@@ -25,8 +26,8 @@ def units():
     return registry
 
 
-@dataclass(frozen=True)
-class BreakEven:
+@dataclass(frozen=True, repr=False)
+class BreakEven(shown.Carded):
     """`seconds` after the build until the candidate has caught up, `tokens` made by then since the build began.
 
     `never` where the candidate is not faster; seconds and tokens are then infinite.
@@ -36,6 +37,9 @@ class BreakEven:
     tokens: float
     never: bool
     method: str = "tokens = build x a x b / (b - a); the baseline works while the candidate is built"
+
+    def _card(self):
+        return shown.break_even(self)
 
 
 def break_even(build_seconds, baseline_tokens_per_s, candidate_tokens_per_s):

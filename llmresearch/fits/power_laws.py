@@ -7,6 +7,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from ..intervals import NAN
+from . import shown
 from .shapes import EXACT, laws, line, points
 
 LEAST_SIZES = 4           # below: no exponent
@@ -30,8 +31,8 @@ class Bounded(float):
         return f"{self.value:.6g} [{self.low:.6g}, {self.high:.6g}]"
 
 
-@dataclass(frozen=True)
-class PowerLaw:
+@dataclass(frozen=True, repr=False)
+class PowerLaw(shown.Carded):
     """y = scale x^exponent over `range`, with what supports it and what speaks against it.
 
     `exponent` and `scale` are floats with `.low` and `.high`. `n` counts distinct sizes; `leverage`, `cook` and `loo`
@@ -59,6 +60,9 @@ class PowerLaw:
     scales: dict = field(default_factory=dict, repr=False)
     within: float = NAN       # sum of squares of log x about its mean
     level: float = 0.95
+
+    def _card(self):
+        return shown.power_law(self)
 
     def predict(self, x):
         """scale x^exponent, in the unit of y; nan where there is no exponent."""

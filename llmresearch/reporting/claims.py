@@ -15,7 +15,7 @@ class ReportError(LlmResearchError):
     """A report that was asked for something it cannot show."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Claim:
     """A sentence, the line drawn for it before measuring, and what the interval says of it."""
 
@@ -31,6 +31,16 @@ class Claim:
     label: str
     method: str
     unit: str = ""
+
+    def __repr__(self):
+        from .page import line, reading
+
+        return f"{self.status}: {self.text} {reading(self)}, {line(self)} ({self.label})"
+
+    def _repr_html_(self):
+        from .cards import badge, escape
+
+        return f"{badge(self.status)} {escape(repr(self).removeprefix(self.status + ': '))}"
 
     def asdict(self):
         """The claim as claims.json holds it, every column."""

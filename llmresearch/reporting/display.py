@@ -12,7 +12,7 @@ import numbers
 import numpy as np
 import pandas as pd
 
-from ..intervals import Estimate
+from ..intervals import Estimate, digits
 
 UNITS = {
     "s": ((1e-3, "ms"), (1.0, "s")),
@@ -37,20 +37,6 @@ MARKS = {"good": "✓", "bad": "✗", "open": "?", "none": "–"}
 MISSING = "–"
 LONGEST = 40
 WIDE = 26
-
-
-def digits(value, low=math.nan, high=math.nan):
-    """How many decimals to show: two significant digits of the interval's half-width, or four of the value
-    without one.
-
-    The rule of the Particle Data Group with one digit more, so that rounding never hides an interval.
-    """
-    half = (high - low) / 2 if math.isfinite(low) and math.isfinite(high) else 0.0
-    if half > 0:
-        return min(12, max(0, 1 - math.floor(math.log10(half))))
-    if not value or not math.isfinite(value):
-        return 0
-    return min(12, max(0, 3 - math.floor(math.log10(abs(value)))))
 
 
 def number(value, decimals=None):

@@ -1,7 +1,7 @@
 """A report being written: what it shows goes to the page and, in full precision, to files beside it."""
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from io import BytesIO
 import json
 import math
@@ -110,7 +110,7 @@ class Report:
         text = f"{shown} ({label})" if label != "unknown" else "unknown"
         row = {"shown": text, "value": found.value, "low": found.low, "high": found.high, "n": found.n,
                "unit": unit, "label": label, "method": found.method}  # fmt: skip
-        key = name or f"{text} {found!r} {unit}"
+        key = name or f"{text} {astuple(found)} {unit}"
         number = self._numbers.get(key, {}).get("number", len(self._numbers) + 1)
         self._numbers[key] = {"number": number, "name": name} | row
         self._write("numbers.json", _json(list(self._numbers.values())))

@@ -11,7 +11,7 @@ from .coefficients import coefficients
 from .formats import SizerError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Component:
     """A number with its 90 % interval, in bytes (tokens for kv_pool_tokens), and where it comes from.
 
@@ -28,8 +28,26 @@ class Component:
         """The value in GiB, 2^30 bytes."""
         return self.value / 2**30
 
+    def __repr__(self):
+        from ..reporting.display import estimate as shown
 
-@dataclass(frozen=True)
+        return f"{shown(self.value, self.low, self.high, 'B')} ({self.label})"
+
+    def _repr_html_(self):
+        number, _, interval = repr(self).partition(" [")
+        return f"<span><b>{number}</b>{' [' + interval if interval else ''}</span>"
+
+
+class Tokens(Component):
+    """A Component that counts tokens, not bytes."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return f"{self.value:,.0f} tokens [{self.low:,.0f}, {self.high:,.0f}] ({self.label})"
+
+
+@dataclass(frozen=True, repr=False)
 class MemoryEstimate:
     """What one GPU holds. Components in bytes; with several pipeline stages those of the first, whose log is
     printed; `kv_pool_tokens`, `required` and `p_fit` are of the tightest stage."""
@@ -68,7 +86,7 @@ class MemoryEstimate:
         more = {"p_fit": self.p_fit, "fits": self.fits, "advice": list(self.advice)}
         return plain | more | {"assumed": list(self.assumed), "wider": list(self.wider)}
 
-    def __str__(self):
+    def __repr__(self):
         from .shown import text
 
         return text(self)
@@ -117,8 +135,11 @@ def estimate(
 def _single(given, asked, out, p_fit):
     labels = _labels(asked)
     parts = {
-        name: Component(*(float(part[0]) for part in out[name]), labels.get(name, "fitted")) for name in NAMES
-    }  # fmt: skip
+        name: (Tokens if name == "kv_pool_tokens" else Component)(
+            *(float(part[0]) for part in out[name]), labels.get(name, "fitted")
+        )
+        for name in NAMES
+    }
     nominal = np.array([asked.gpus[asked.gpu_code[0]].nominal])
     wider = conformal.why_wider(asked.facts, asked.settings, nominal)
     assumed = tuple(_assumed(asked))

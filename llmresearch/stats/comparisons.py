@@ -20,6 +20,37 @@ COLUMNS = ("ratio", "low", "high", "p", "p_adjusted", "effect", "verdict", "base
            "n", "blocks", "calls", "n_needed", "margin", "p_equivalent", "unit_of_replication", "method")
 
 
+class Comparison(pd.DataFrame):
+    """What `compare` gives: a frame that shows its ratios, intervals and verdicts first, in a notebook and as text."""
+
+    @property
+    def _constructor(self):
+        return Comparison
+
+    def _shown(self):
+        """The columns that carry the answer, or None where they are not all there."""
+        if not {"ratio", "low", "high", "verdict", "baseline"} <= set(self.columns):
+            return None
+        named = [name for name in self.columns[: list(self.columns).index("ratio")]]
+        more = [name for name in ("p_adjusted", "n", "n_needed") if name in self]
+        return pd.DataFrame(self)[[*named, "ratio", "low", "high", "verdict", *more]]
+
+    def _note(self):
+        known = {"level", "margin", "correction", "family"} <= set(self.attrs)
+        rule = "{level:.0%} intervals, equivalent within ±{margin:.0%}, corrected by {correction} over {family}. "
+        return (rule.format(**self.attrs) if known else "") + "ratio: time over the baseline's, below 1 is faster."
+
+    def __repr__(self):
+        shown = self._shown()
+        return super().__repr__() if shown is None else f"{shown.to_string(index=False)}\n{self._note()}"
+
+    def _repr_html_(self):
+        from ..reporting.cards import table
+
+        shown = self._shown()
+        return super()._repr_html_() if shown is None else table(shown, note=self._note())
+
+
 def compare(df, baseline, by=None, correction="holm", level=0.95, margin=MARGIN, between="backend"):
     """A frame with one row per candidate and group of `by`: how its time relates to the baseline's, and a verdict.
 
@@ -311,7 +342,9 @@ def _judged(out, by, between, correction, level, margin, left_out):
     out["n_needed"] = _needed(out, center, edge, alpha / family)
     out["margin"], out["unit_of_replication"] = margin, out["unit"]
     out.attrs.update(level=level, margin=margin, correction=correction, family=family, left_out=left_out)
-    return out[[*by, between, "baseline", *COLUMNS]]
+    found = Comparison(out[[*by, between, "baseline", *COLUMNS]])
+    found.attrs = dict(out.attrs)
+    return found
 
 
 def _needed(out, center, edge, alpha):
