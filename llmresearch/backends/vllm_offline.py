@@ -2,7 +2,8 @@
 
 With `load_format: dummy` a config.json is enough (architectures.py): memory does not depend on the weights' values,
 speed hardly does, and the ids mean nothing. A start-up that fails leaves its log and its memory in the record.
-Phases: `prefill` is a request for one token, `e2e` one for `new_tokens`; a batch is sent at once.
+The engine is stepped here, so that each token is seen when it is made: `prefill` is a request for one token, `decode`
+what follows the first token of a request for `new_tokens + 1`, `e2e` a request for `new_tokens`; a batch is sent at once.
 """
 
 import json
@@ -23,7 +24,7 @@ ARGUMENTS = (
     "kv_cache_dtype", "enforce_eager", "tensor_parallel_size", "pipeline_parallel_size", "enable_expert_parallel",
     "trust_remote_code",
 )  # fmt: skip
-PHASES = ("prefill", "e2e")
+PHASES = ("prefill", "decode", "e2e")
 # where vLLM's configuration holds what it resolved: (part, attribute)
 RESOLVED = {
     "max_model_len": ("model_config", "max_model_len"), "quantization": ("model_config", "quantization"),
@@ -52,7 +53,8 @@ class Vllm:
         self.marks = []
         self.engine = None
         self._said = {}
-        self._outputs = []
+        self._made = {}
+        self._asked_so_far = 0
 
     @staticmethod
     def needs_weights(cell):
@@ -71,8 +73,8 @@ class Vllm:
         others = [phase for phase in cell.phases if phase not in PHASES]
         if others:
             return (
-                f"vllm: measures {' and '.join(PHASES)}, not {others[0]}: offline it hands a request back whole. "
-                "Serve it, and use the backend openai, for the time of each token."
+                f"vllm: measures {', '.join(PHASES)}, not {others[0]}: it always has a KV cache. "
+                f"Leave {others[0]} out of phases."
             )
         if find_spec("vllm") is None:
             return "vllm: needs vllm, not installed here. Give `python: PATH` of an environment that has it."
@@ -123,38 +125,84 @@ class Vllm:
         self.prompt_tokens, self.new_tokens = sum(map(len, ids)), cell.new_tokens
 
     def prepare(self, phase):
-        """Nothing: the prefix cache is off, so that every request begins empty."""
+        """Untimed: before `decode`, requests that have their first token; else nothing, the prefix cache is off."""
+        if phase == "decode":
+            self._ask(self.new_tokens + 1)
+            while self._least() < 1:
+                self._step()
 
     def prefill(self):
         """Timed: one request per row for a single token; gives tokens handled."""
-        self._generate(1)
+        self._ask(1)
+        self._finish()
         return self.prompt_tokens
+
+    def decode(self):
+        """Timed: from the first token of every row to its last; gives tokens made."""
+        before = sum(map(len, self._made.values()))
+        self._finish()
+        return sum(map(len, self._made.values())) - before
 
     def e2e(self):
         """Timed: one request per row for new_tokens ids; gives tokens made."""
-        self._generate(self.new_tokens)
+        self._ask(self.new_tokens)
+        self._finish()
         return len(self.prompts) * self.new_tokens
 
-    def _generate(self, tokens):
+    def generate(self):
+        """Refused: see `refuses`."""
+        raise NotImplementedError("vllm: generate is not implemented: it always has a KV cache.")
+
+    def _ask(self, tokens):
+        """Every row's request is handed to the engine, which has not worked on it yet."""
         asked = self.vllm.SamplingParams(temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False)
-        found = self.engine.generate(self.prompts, asked, use_tqdm=False)
-        self._outputs = [list(one.outputs[0].token_ids) for one in found]
+        self._made = {}
+        for prompt in self.prompts:
+            self._asked_so_far += 1
+            self._made[str(self._asked_so_far)] = []
+            self.engine.llm_engine.add_request(str(self._asked_so_far), prompt, asked)
 
-    def decode(self):
-        """Refused, with `generate`: see `refuses`."""
-        raise NotImplementedError("vllm: offline requests come back whole; decode is not implemented for it.")
+    def _finish(self):
+        """Steps until every request is through; a mark whenever each row has one token more."""
+        while self.engine.llm_engine.has_unfinished_requests():
+            before = self._least()
+            self._step()
+            self.marks += [self.clock()] * (self._least() - before)
 
-    generate = decode
+    def _step(self):
+        for found in self.engine.llm_engine.step():
+            self._made[found.request_id] = list(found.outputs[0].token_ids)
+
+    def _least(self):
+        return min(map(len, self._made.values()))
 
     def settle(self):
         """Nothing to wait for: every call ends with its ids on the host."""
 
     def output(self):
         """The ids of the last call, ids[batch][token]."""
-        return self._outputs
+        made = list(self._made.values())
+        return [row[1:] for row in made] if made and len(made[0]) > self.new_tokens else made
 
     def forced(self, ids, prompt):
-        """None: forced tokens cannot be put into a running request; ids are compared by `output`."""
+        """{"top1", "nll"} along given ids, by one prefill: a token cannot be forced into a running request."""
+        if self.asked.get("load_format") == "dummy":
+            return None
+        found = self._logprobs(ids)
+        return {"top1": [max(at, key=lambda token: at[token].logprob) for at in found[prompt:]] + self._after,
+                "nll": [-at[wanted].logprob for at, wanted in zip(found[prompt:], ids[prompt:])]}  # fmt: skip
+
+    def score(self, ids, first=1):
+        """(sum of -log p in nats, tokens) over ids[first:], given all that stands before each in the window."""
+        found = self._logprobs(ids)
+        return -sum(at[wanted].logprob for at, wanted in zip(found[first:], ids[first:])), len(ids) - first
+
+    def _logprobs(self, ids):
+        """Per token of the ids, the engine's {token: log p} of the likeliest one and of the token itself."""
+        asked = self.vllm.SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=1, ignore_eos=True, detokenize=False)
+        (found,) = self.engine.generate([{"prompt_token_ids": list(ids)}], asked, use_tqdm=False)
+        self._after = list(found.outputs[0].token_ids)
+        return found.prompt_logprobs
 
     def remains(self):
         """What a start-up that failed left behind: the same facts as `evidence`, as far as it came."""

@@ -51,7 +51,22 @@ class LLM:
         graphs = 0.0 if rest.get("enforce_eager") else 0.5
         if graphs:
             say(f"Graph capturing finished in 1 secs, took {graphs:.2f} GiB")
-        self.llm_engine = Some(vllm_config=Some(
+        waiting = {}
+
+        def step():
+            """One more token for every request."""
+            for one in waiting.values():
+                one.outputs[0].token_ids.append(one.last + len(one.outputs[0].token_ids) + 1)
+            found = list(waiting.values())
+            for name in [name for name, one in waiting.items() if len(one.outputs[0].token_ids) == one.most]:
+                del waiting[name]
+            return found
+
+        def add_request(name, prompt, params):
+            waiting[name] = Some(request_id=name, last=prompt["prompt_token_ids"][-1], most=params.max_tokens,
+                                 outputs=[Some(token_ids=[])])  # fmt: skip
+
+        self.llm_engine = Some(step=step, add_request=add_request, has_unfinished_requests=lambda: bool(waiting), vllm_config=Some(
             model_config=Some(max_model_len=length, dtype=f"torch.{dtype}", quantization=rest.get("quantization"),
                               enforce_eager=bool(rest.get("enforce_eager"))),
             scheduler_config=Some(max_num_seqs=max_num_seqs, max_num_batched_tokens=rest.get("max_num_batched_tokens") or 16384),
@@ -60,9 +75,6 @@ class LLM:
             parallel_config=Some(tensor_parallel_size=1, pipeline_parallel_size=1),
             device_config=Some(device_type="cpu"),
         ))  # fmt: skip
-
-    def generate(self, prompts, params, use_tqdm=True):
-        return [Some(outputs=[Some(token_ids=[p["prompt_token_ids"][-1] + 1 + i for i in range(params.max_tokens)])]) for p in prompts]
 
 
 def _weights(config):
