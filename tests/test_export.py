@@ -65,15 +65,15 @@ def logits(path, facts, ids, prompt):
     """[batch, token, vocab]: the prompt at once, then a token at a time through the cache."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     batch, length = np.shape(ids)
-    in_place = facts["variant"]["form"] == "in-place"
+    one_shape = facts["variant"]["form"] != "growing"
     dtype = np.float16 if facts["variant"]["dtype"] == "fp16" else np.float32
-    shape = (batch, facts["kv_heads"], length if in_place else 0, facts["head_width"])
+    shape = (batch, facts["kv_heads"], length if one_shape else 0, facts["head_width"])
     names = [f"{layer}.{part}" for layer in range(facts["layers"]) for part in ("key", "value")]
     cache = dict.fromkeys(names, np.zeros(shape, dtype))
     found, start = [], 0
     for count in [prompt] + [1] * (length - prompt):
         end = start + count
-        slots = np.arange(length if in_place else end, dtype=np.int32)
+        slots = np.arange(length if one_shape else end, dtype=np.int32)
         feeds = {"input_ids": np.array(ids, np.int32)[:, start:end], "logits_at": np.arange(count, dtype=np.int32),
                  "position_ids": np.tile(np.arange(start, end, dtype=np.int32), (batch, 1)),
                  "cache_positions": np.tile(slots, (batch, 1))}  # fmt: skip
@@ -87,7 +87,7 @@ def logits(path, facts, ids, prompt):
     return np.concatenate(found, axis=1)
 
 
-@pytest.mark.parametrize("form, opset", [("in-place", 24), ("growing", 17)])
+@pytest.mark.parametrize("form, opset", [("in-place", 24), ("growing", 17), ("slots", 17)])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_graph_gives_torchs_logits_through_its_cache(family, form, opset, tiny, tmp_path):
     path, facts = written(tiny(family), tmp_path / "out", form=form)
@@ -117,8 +117,9 @@ def test_eight_bits_stay_close_and_are_there(method, form, error, tiny, tmp_path
     )
 
 
-def test_what_tensorrt_cannot_parse_is_not_in_its_form(tiny, tmp_path):
-    path, _ = written(tiny("gemma3"), tmp_path / "out", form="growing")
+@pytest.mark.parametrize("form", ["growing", "slots"])
+def test_what_tensorrt_cannot_parse_is_not_in_its_form(form, tiny, tmp_path):
+    path, _ = written(tiny("gemma3"), tmp_path / "out", form=form)
     graph = onnx.load(path, load_external_data=False).graph
     assert not {"Range", "NonZero", "Trilu", "Shape", "Attention"} & {node.op_type for node in graph.node}
     assert {value.type.tensor_type.elem_type for value in graph.input} == {

@@ -66,7 +66,7 @@ def _layers(graph, dtype, variant, ranges):
     if variant.method == "dynamic":
         return Dynamic8(graph, dtype)
     if variant.method == "static":
-        return Static8(graph, dtype, ranges, symmetric=variant.form == "growing")
+        return Static8(graph, dtype, ranges, symmetric=variant.form != "in-place")
     return Plain(graph, dtype)
 
 

@@ -45,7 +45,7 @@ class Decoder:
         shape = [
             "batch",
             self.a.kv_heads,
-            "slot" if self.form.name == "in-place" else "past",
+            "past" if self.form.name == "growing" else "slot",
             self.a.head_width,
         ]
         return [
@@ -129,7 +129,7 @@ class Decoder:
 
     def _kept(self, layer, past, k, v):
         """(keys, values) of the whole context, which are also the graph's outputs."""
-        slots = "slot" if self.form.name == "in-place" else "present"
+        slots = "present" if self.form.name == "growing" else "slot"
         shape = ["batch", self.a.kv_heads, slots, self.a.head_width]
         return [
             self.g.output(self.form.cached(old, new), f"present.{layer}.{part}", self.dtype, shape)

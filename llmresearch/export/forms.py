@@ -1,8 +1,8 @@
-"""Two spellings of one decoder: today's ONNX with a cache written in place, and the plain operators of opset 17.
+"""Three spellings of one decoder: today's ONNX with a cache written in place, and the plain operators of opset 17.
 
-Both take the same inputs. `cache_positions` [batch, slots] is the mask in compact form: it says which
+All take the same inputs. `cache_positions` [batch, slots] is the mask in compact form: it says which
 position each slot of the cache holds, and a query at position p attends the slots with a position ≤ p (and >
-p - window in a sliding layer); a slot that holds nothing says EMPTY. So neither form computes a range, and
+p - window in a sliding layer); a slot that holds nothing says EMPTY. So no form computes a range, and
 every integer may be int32.
 """
 
@@ -133,4 +133,31 @@ class Growing:
         return self.g.constant(list(sizes), np.int64)
 
 
-FORMS = {form.name: form for form in (InPlace, Growing)}
+class Slots(Growing):
+    """As Growing, but past and present have one shape [batch, kv heads, slots, width]: a step's shapes never change.
+
+    So an engine can record a step once and replay it (a CUDA graph). A token's slot is its position; present is
+    past with the new rows in their slots, and new rows stand at positions without a gap. Every slot is copied: use
+    two buffers in turns.
+    """
+
+    name, opset = "slots", 17
+
+    def prepare(self, positions, slots):
+        """What all layers share: the masks, which slots are new, and from which new row each of them comes."""
+        super().prepare(positions, slots)
+        g = self.g
+        order = g("Gather", slots, g.constant(0, np.int64), axis=0)  # rows of a batch have the same positions
+        places = g("Gather", positions, g.constant(0, np.int64), axis=0)
+        first = g("Gather", places, g.constant([0], np.int64), axis=0)
+        row = g("Sub", order, first)
+        count = g("ReduceMax", g("Sub", places, first), axes=[0], keepdims=1)
+        inside = g("And", g("Greater", row, g.constant(-1, np.int32)), g("Not", g("Greater", row, count)))
+        self.rows = g("Where", inside, row, g.constant(0, np.int32))
+        self.new = g("Unsqueeze", inside, g.constant([0, 1, 3], np.int64))
+
+    def cached(self, past, new):
+        return self.g("Where", self.new, self.g("Gather", new, self.rows, axis=2), past)
+
+
+FORMS = {form.name: form for form in (InPlace, Growing, Slots)}

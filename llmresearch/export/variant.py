@@ -12,7 +12,7 @@ REVISION = 2  # of the graph builder: a change of what it writes makes every cac
 IRRELEVANT = ("_name_or_path", "name_or_path", "transformers_version")  # of a configuration
 DTYPES = ("fp32", "fp16", "int8")
 METHODS = ("blocks", "dynamic", "static")
-NAMES = ("in-place", "growing")  # forms.py
+NAMES = ("in-place", "growing", "slots")  # forms.py
 
 
 def source_sha256(folder):
@@ -26,7 +26,7 @@ def source_sha256(folder):
 class Variant:
     """One way to export a model.
 
-    `form`: in-place (opset 24, for ONNX Runtime) or growing (opset 17, for TensorRT). `method`, of int8:
+    `form`: in-place (opset 24, for ONNX Runtime), growing or slots (opset 17, for TensorRT). `method`, of int8:
     blocks (a scale per 32 weights, ONNX Runtime's own operator), dynamic (a scale per channel; activations'
     ranges found in each call) or static (ranges calibrated beforehand; `seed` orders the calibration
     windows).
