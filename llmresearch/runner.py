@@ -137,18 +137,27 @@ def _measured(cells, known, facts):
     """Yield the lines of each cell of a group; a process that dies costs one cell, and a new one takes over."""
     folder, identity = known.get(cells[0].model, (None, None))
     prepared = [(cell, *prompt_ids(cell, folder, identity), scored(cell, folder, identity)) for cell in cells]
+    if folder and any(cell.text for cell in cells):
+        models.text_of(folder, [])  # loads the tokeniser now, and not while the worker measures
     while prepared:
         began, worker = time.monotonic(), WorkerProcess(prepared, folder)
         try:
             for (cell, rows, *_), (calls, found) in zip(list(prepared), worker.results()):
                 facts["model_seconds"] += sum(call["seconds"] for call in calls)
-                yield _lines(cell, calls, found, rows, identity, facts)
+                yield _lines(cell, calls, found | _said(cell, found, folder, identity), rows, identity, facts)
                 prepared = prepared[1:]
         finally:
             worker.end()
             facts["processes"] += 1
             facts["wall_seconds"] += time.monotonic() - began
             facts["load_seconds"] += worker.load_seconds
+
+
+def _said(cell, found, folder, identity):
+    """What the first row's ids say where the prompt was a text, and whether anybody trained the model that says it."""
+    ids, evidence = found.get("output_ids"), found.get("evidence") or {}
+    trained = {"model_weights": identity.weights} if identity else {}
+    return {"text": models.text_of(folder, ids[0]) if cell.text and folder and ids else None, "evidence": evidence | trained}
 
 
 def _lines(cell, calls, found, rows, identity, facts):

@@ -192,3 +192,10 @@ def test_gemma_is_converted_once_and_is_what_it_claims(monkeypatch):
     assert (packed.params_measured, packed.quantisation, packed.bytes) == (268_098_176, "Q4_K_M", 253_113_024)
     with pytest.raises(ModelMismatch, match="quantisation: declared F32, measured Q4_K_M"):
         models.check(replace(models.resolve("gemma3-270m"), quantisation="F32"), models.gguf("gemma3-270m"))
+
+
+def test_ids_say_a_text_by_the_folder_s_own_tokeniser_and_none_without_one(tmp_path):
+    assert models.text_of(tmp_path, [0, 1]) is None
+    write_tokenizer(tmp_path, True)
+    ids = models.prompt_ids(tmp_path, "The capital of France")
+    assert models.text_of(tmp_path, ids) == "The capital of France"

@@ -22,13 +22,13 @@ from .artifacts import (
     read_tensors,
     remembered,
 )
-from .identity import Identity, ModelMismatch, check, prompt_ids, tokenizer_hash
+from .identity import Identity, ModelMismatch, check, prompt_ids, text_of, tokenizer_hash
 from .token_ids import seeded_ids
 from .zoo import Declared, ModelError, names, resolve
 
 __all__ = [
     "Declared", "Identity", "ModelError", "ModelMismatch", "cache_folder", "check", "describe", "folder", "gguf",
-    "names", "prompt_ids", "resolve", "seeded_ids", "tokenizer_hash",
+    "names", "prompt_ids", "resolve", "seeded_ids", "text_of", "tokenizer_hash",
 ]  # fmt: skip
 
 HUB_FILES = ["*.json", "*.safetensors", "tokenizer.model", "*.txt"]  # no pickles; code only where it is trusted

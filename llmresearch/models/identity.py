@@ -126,6 +126,12 @@ def prompt_ids(folder, text):
     return json.loads(remembered([path], lambda: json.dumps(_encode(path, text)), what=f"ids of {text}"))
 
 
+def text_of(folder, ids):
+    """str: what token ids say, without special tokens, by the folder's own tokeniser; None without a tokenizer.json."""
+    path = Path(folder) / "tokenizer.json"
+    return _loaded(path).decode(list(ids), skip_special_tokens=True) if path.is_file() else None
+
+
 def tokenizer_hash(folder):
     """str: the sha256 of the ids of a probe text; None without a tokenizer.json."""
     if not (Path(folder) / "tokenizer.json").is_file():
@@ -134,8 +140,12 @@ def tokenizer_hash(folder):
 
 
 def _encode(path, text):
+    return _loaded(path).encode(text).ids
+
+
+def _loaded(path):
     stat = path.stat()
-    return _tokenizer(str(path), stat.st_size, stat.st_mtime_ns).encode(text).ids
+    return _tokenizer(str(path), stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=4)
