@@ -11,6 +11,7 @@ import traceback
 
 from . import timing
 from .backends import backend as backend_class
+from .energy_windows import Windows
 from .failures import classify_failure
 from .matrix import from_json
 from .together import Together
@@ -100,16 +101,17 @@ def _cell(engines, cell, entry, folder, tell):
 def _measure(engine, cell, entry, tell):
     """Measure every phase of a cell; the cell's part of its record."""
     engine.start(cell, entry["ids"])
-    outputs = None
+    outputs, energy = None, Windows(engine, cell)
     for phase in cell.phases:
         for calls in timing.measure(engine, cell, phase, getattr(engine, "processes", tuple)()):
             tell({"calls": [vars(call) for call in calls]})
         outputs = engine.output() or outputs
+        energy.add(phase)
     evidence = {"forced": engine.forced(entry["forced"], FORCED_PROMPT) if entry["forced"] else None, "stop": cell.stop}
     if cell.score:
         evidence["scored"] = cell.score | {"scores": _scores(engine, entry["scored"])}
     return {
-        "status": "ok", "evidence": engine.evidence() | evidence,
+        "status": "ok", "evidence": engine.evidence() | evidence | energy.evidence(),
         "output_ids": outputs, "padded_tokens": getattr(engine, "padded_tokens", None),
     }  # fmt: skip
 

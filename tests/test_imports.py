@@ -15,7 +15,7 @@ HOME = Path(llmresearch.__file__).parent
 # measuring and analysing never import each other; what stands on top may import everything.
 HINGE = ("records", "failure_rules", "failures", "intervals", "steadiness", "strides", "texts", "energy")
 MEASURING = ("backends", "export", "models", "matrix", "interference", "telemetry", "timing", "provenance", "worker",
-             "worker_process", "together", "runner", "compliance", "roofline")  # fmt: skip
+             "worker_process", "together", "runner", "compliance", "roofline", "energy_windows")  # fmt: skip
 ANALYSING = ("frames", "stats", "fits", "perplexities", "cost", "spending", "prices", "scaling", "published", "figures",
              "sizer", "importers", "audit",
              "plausibility", "reporting")  # fmt: skip

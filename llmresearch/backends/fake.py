@@ -4,7 +4,8 @@ Seconds of one forward = OVERHEAD + parameters × tokens × PER_PARAMETER, times
 lognormal and seeded by cell and session; options add what real machines do: `noise` (sd of the logarithm), `session`
 (sd of a factor per process), `drift` (relative, per call), `warm` (calls until 1/e of a doubled first call is left),
 `stall` (chance of a call that takes five times as long), `autocorrelation` (of the noise). `fail`, `refuse`, `hang`
-and `die` break it on purpose. With `real` the time is really spent, spinning on one core.
+and `die` break it on purpose. With `real` the time is really spent, spinning on one core. With `power_w` its virtual
+device draws so many watts at work, and `idle_w` (default 0) at rest: a counter of energy whose truth is known.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ class Fake:
     virtual = True
 
     def __init__(self):
-        self.now = 0
+        self.now, self.at_work = 0, 0
         self.marks = []
 
     def clock(self):
@@ -71,8 +72,20 @@ class Fake:
         work = OVERHEAD_NS + self.parameters * tokens * NS_PER_PARAMETER
         self._spend(round(work * self.noise * self.options.get("slowdown", 1.0)))
 
+    def rest(self, seconds):
+        """Time in which nothing is done."""
+        self.now += round(seconds * 1e9)
+        if not self.virtual:
+            time.sleep(seconds)
+
+    def energy_j(self):
+        """The virtual device's counter in joules; None where no power was given."""
+        watts, idle = self.options.get("power_w"), self.options.get("idle_w", 0.0)
+        return None if watts is None else (idle * self.now + (watts - idle) * self.at_work) / 1e9
+
     def _spend(self, nanoseconds):
         self.now += nanoseconds
+        self.at_work += nanoseconds
         end = 0 if self.virtual else time.perf_counter_ns() + nanoseconds
         while time.perf_counter_ns() < end:
             pass
