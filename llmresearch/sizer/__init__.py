@@ -21,7 +21,7 @@ _HOME = {
     "formats": ["SizerError"],
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-_ROOMS = ("validation", "fit", "profiles", "profile_runs", "command", "legacy", "drawing", "shown")
+_ROOMS = ("browsing", "validation", "fit", "profiles", "profile_runs", "command", "legacy", "drawing", "shown")
 
 __all__ = [*_MODULE, *_ROOMS]
 

@@ -185,7 +185,30 @@ def _ggml_cache(text, found):
 COMPARED = ("weights", "activation", "non_torch", "cuda_graphs", "kv_per_token", "kv_pool", "kv_pool_tokens")
 
 
-def compare_log(text, model=None, **question):
+def question(found, model=None, **given):
+    """(model, arguments of `estimate`) that a parsed log asks: what it names, and what is given here before it.
+
+    Raises SizerError where neither names the model.
+    """
+    asked = {
+        key: found[key]
+        for key in ("engine", "engine_version", "tp", "pp", "gpu_memory_utilization")
+        if key in found
+    }
+    if "total_bytes" in found:
+        asked["gpu_memory_gib"] = found["total_bytes"] / GIB
+    elif {"budget_bytes", "gpu_memory_utilization"} <= set(found):
+        asked["gpu_memory_gib"] = found["budget_bytes"] / found["gpu_memory_utilization"] / GIB
+    asked["max_model_len"] = found.get("max_model_len", 4096)
+    if found.get("quantization", "None") != "None":
+        asked["weight_format"] = found["quantization"]
+    name = model or found.get("model")
+    if name is None:
+        raise SizerError("log: it does not name the model; give model=.")
+    return name, asked | given
+
+
+def compare_log(text, model=None, **given):
     """Rows of (component, measured, low, predicted, high, error in percent) for a pasted log, sizes in bytes.
 
     What the log names (model, version, split, share, length) is taken from it; arguments given here come
@@ -194,20 +217,7 @@ def compare_log(text, model=None, **question):
     from .estimating import estimate
 
     found = parse_log(text)
-    asked = {
-        key: found[key]
-        for key in ("engine", "engine_version", "tp", "pp", "gpu_memory_utilization")
-        if key in found
-    }
-    if "total_bytes" in found:
-        asked["gpu_memory_gib"] = found["total_bytes"] / GIB
-    asked["max_model_len"] = found.get("max_model_len", 4096)
-    if found.get("quantization", "None") != "None":
-        asked["weight_format"] = found["quantization"]
-    asked |= question
-    name = model or found.get("model")
-    if name is None:
-        raise SizerError("log: it does not name the model; give model=.")
+    name, asked = question(found, model, **given)
     answer = estimate(name, **asked)
     rows = []
     for part in COMPARED:
