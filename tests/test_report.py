@@ -320,3 +320,26 @@ def test_the_share_of_time_in_the_models_leaves_loading_out():
     facts = {"model_seconds": 7.0, "wall_seconds": 14.0, "load_seconds": 4.0}
     assert origins.shown({"facts": facts})["Time inside the models"] == "70 % of the wall time after loading"
     assert origins.shown({"facts": {}})["Time inside the models"] == "unknown"
+
+
+def test_a_file_for_other_programs_lies_in_the_folder_and_nan_is_null(report):
+    shown = report.file("cost_analysis.json", {"usd": [1.5, math.nan]}, "Costs.")
+    assert json.loads((report.folder / "cost_analysis.json").read_text()) == {"usd": [1.5, None]}
+    assert shown.markdown == "**[cost_analysis.json](demo/cost_analysis.json)** Costs. (derived)"
+    report.file("metrics.csv", pd.DataFrame({"a": [0.1]}), "Calls.")
+    assert (report.folder / "metrics.csv").read_text().split() == ["a", "0.1"]
+
+
+@pytest.mark.parametrize("name", ["report.json", "../x.json", "notes.txt"])
+def test_a_file_never_lands_elsewhere_nor_on_the_report_s_own(report, name):
+    with pytest.raises(ReportError, match="is no name for one"):
+        report.file(name, {}, "No.")
+
+
+def test_a_file_that_a_later_run_does_not_write_goes_away(report):
+    report.file("old.json", {}, "Old.")
+    report.footer()
+    again = Report("demo", report.folder)
+    again.file("new.json", {}, "New.")
+    again.footer()
+    assert sorted(p.name for p in report.folder.glob("*.json")) == ["new.json", "report.json"]

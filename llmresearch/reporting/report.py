@@ -20,6 +20,10 @@ PNG = {"dpi": DPI, "format": "png", "metadata": {"Software": None}}
 """Without the writer's name and version: the same figure gives the same bytes."""
 
 
+OWN = ("claims.json", "numbers.json", "report.json")
+"""Files that a report writes in any case."""
+
+
 class Number(str):
     """A number as text, ready for a generated sentence; `estimate`, `unit` and `label` are behind it."""
 
@@ -96,6 +100,22 @@ class Report:
         if data is not None:
             self._write(item["files"][1], display.csv(data))
         return Piece(*page.figure(item, self.folder.name, b64encode(png.getvalue()).decode())).show()
+
+    def file(self, name, content, caption, label="derived"):
+        """A line on the page that names a file of the report's folder, written for other programs to read.
+
+        `content`: a data frame (CSV, all rows, unrounded) or what JSON can hold (nan is null). The name ends
+        in .csv or .json and is none of the report's own.
+        """
+        if not re.fullmatch(r"[a-z0-9_]+\.(csv|json)", name) or name in OWN:
+            own = ", ".join(OWN)
+            raise ReportError(
+                f"file: {name!r} is no name for one. Use small letters, end in .csv or .json, not {own}."
+            )
+        item = self._item("file", caption, Path(name).stem, label) | {"files": [name]}
+        self._items["file", Path(name).stem] = item
+        self._write(name, display.csv(content) if isinstance(content, pd.DataFrame) else _json(content))
+        return Piece(f"**[{name}]({self.folder.name}/{name})** {caption} ({label})").show()
 
     def number(self, estimate, unit="", label="measured", name=None):
         """'2.41 ms [2.38, 2.45] (measured)' for a generated sentence; the whole number goes to numbers.json.
@@ -212,7 +232,8 @@ class Report:
         now = {file for item in self._items.values() for file in item["files"]}
         for item in json.loads(earlier.read_text()).get("items", []):
             for file in set(item["files"]) - now:
-                if re.fullmatch(r"(tables|figures)/[a-zA-Z0-9_.-]+\.(csv|png)", file):
+                ours = re.fullmatch(r"((tables|figures)/)?[a-zA-Z0-9_.-]+\.(csv|png|json)", file)
+                if ours and file not in OWN:
                     (self.folder / file).unlink(missing_ok=True)
 
     def _write(self, file, content):

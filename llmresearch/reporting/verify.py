@@ -15,7 +15,7 @@ import numpy as np
 from . import render
 from .claims import ReportError
 
-ASSETS = ("tables/*.csv", "figures/*.csv", "figures/*.png", "claims.json", "numbers.json", "report.json")
+ASSETS = ("tables/*.csv", "figures/*.csv", "figures/*.png", "*.json", "*.csv")
 """What a report writes into its folder, beside the raw file."""
 ABSENT = "(absent)"
 WINDOW = 60
