@@ -37,6 +37,7 @@ BACKENDS = {
     "openai": "openai_http.OpenAi",
     "hf-slowed": "hf_slowed.HfSlowed",
     "vllm": "vllm_offline.Vllm",
+    "fused": "fused.Fused",
 }
 
 # The names of the earlier studies: (backend, device, dtype or None).
