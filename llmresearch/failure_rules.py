@@ -202,7 +202,7 @@ RULES = (
         "wrong number of tensors", "(?:truncated|corrupt(?:ed)?) (?:file|model|header|archive|GGUF)",
         "checksum (?:does not|mis)", "sha-?256 mismatch", "hash mismatch",
         "unexpectedly reached end of file", "failed to read (?:magic|header|key|tensor)",
-        "magic (?:number|tag) does not match", "UnpicklingError", "PytorchStreamReader failed")),
+        "ParseFromCodedStream", "magic (?:number|tag) does not match", "UnpicklingError", "PytorchStreamReader failed")),
     ("missing file", (
         "FileNotFoundError", "No such file or directory", r"\bENOENT\b", "NO_?SUCHFILE",
         "does not (?:exist|appear to have a file)",
