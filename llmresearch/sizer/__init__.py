@@ -10,9 +10,12 @@ _HOME = {
     "estimating": ["estimate", "MemoryEstimate", "Component"],
     "solving": [
         "max_context", "max_concurrency", "smallest_tp", "cheapest_gpu", "kv_dtype_that_fits",
-        "serve_command",
+        "serve_command", "kv_saving", "KvSaving",
     ],
     "advising": ["advice"],
+    "explaining": ["why", "Why"],
+    "overview": ["Overview"],
+    "sharing": ["as_call", "as_query", "from_query"],
     "logs": ["parse_log", "compare_log"],
     "speed": ["roofline", "Speed"],
     "specs": ["models", "gpus", "find_model", "find_gpu"],

@@ -1,6 +1,7 @@
 """The inverse questions: what context, how many sequences, how many GPUs, which GPU, which cache type."""
 
 import shlex
+from typing import NamedTuple
 
 import numpy as np
 
@@ -131,6 +132,30 @@ def kv_dtype_that_fits(model, **question):
         if answers.answer(asked, coefficients())[1][0] >= TIGHT:
             return kind
     return None
+
+
+class KvSaving(NamedTuple):
+    """What another cache type spares on one GPU: bytes a token, as a share, and bytes of the asked load."""
+
+    kv_dtype: str
+    per_token: float
+    share: float
+    load: float
+
+
+def kv_saving(model, to="fp8", **question):
+    """The KvSaving of a cache of type `to` against the asked one; shares below 0 where `to` takes more.
+
+    `load` counts `batch` sequences of `context` tokens. Raises SizerError where the engine has no such cache.
+    """
+    before, after = (_asked({"model": model} | question | kind) for kind in ({}, {"kv_dtype": to}))
+    old, new = (float(memory.per_token(asked.facts, asked.settings)[0]) for asked in (before, after))
+    needs = [
+        float(memory.sequence_need(asked.facts, asked.settings, asked.settings.context)[0])
+        for asked in (before, after)
+    ]
+    load = float(before.settings.batch[0]) * (needs[0] - needs[1])
+    return KvSaving(to, old - new, 1 - new / old if old else 0.0, load)
 
 
 _QUANTISATION = {"fp8": "fp8", "bnb-nf4": "bitsandbytes", "mxfp4": "mxfp4"}
