@@ -165,6 +165,8 @@ def _lines(cell, calls, found, rows, identity, facts):
     who = {"cell_id": cell.cell_id, "session": cell.session}
     output, evidence = found.get("output_ids"), found.get("evidence") or {}
     measured = identity.params_measured if identity else evidence.get("parameters")
+    if "scored" in evidence:  # a perplexity means nothing without the number of tokens there were to choose from
+        evidence["scored"]["vocabulary"] = identity.vocab if identity else FAKE_VOCABULARY
     line = records.cell_line(
         **who, study=cell.study, run_id=facts["run_id"], order=cell.order, backend=cell.backend, device=cell.device,
         dtype=cell.dtype, model=cell.model, params_declared=identity and identity.params_declared,
