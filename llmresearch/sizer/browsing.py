@@ -126,12 +126,15 @@ def errors_by(rows, axis):
     seen = pd.concat(parts)
     seen = seen[np.isfinite(seen.error) & seen[AXES[axis]].notna()]
     found = seen.groupby([AXES[axis], "of"]).error.agg(n="size", mean_percent="mean", largest_percent="max").reset_index()
+    if axis == "model size":
+        found = found.sort_values("size_class", key=lambda names: names.map(validation.CLASSES.index), kind="stable", ignore_index=True)
     return found.rename(columns={AXES[axis]: axis})
 
 
 def table(rows):
     """The columns to browse: who, what was measured and predicted in GiB, and the error in percent of all but KV."""
     shown = rows[["row_id", "model", "size_class", "engine", "version", "tp", "batch", "weight_format", "fits", "p_fit"]].copy()
+    shown["batch"] = pd.to_numeric(shown["batch"]).astype("Int64")
     for name in (*PARTS, "non_kv"):
         shown[f"{name} measured"], shown[f"{name} predicted"] = rows[f"{name}_measured"], rows[f"{name}_predicted"]
     return shown.assign(error_percent=validation.error_percent(rows, "non_kv", "predicted"))
