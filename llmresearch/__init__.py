@@ -29,7 +29,8 @@ _HOME = {
     "reporting.notebook": ["begin", "measure_or_read"],
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-_ROOMS = ("audit", "figures", "importers", "models", "plausibility", "prices", "records", "reporting", "scaling", "sizer", "stats")
+_ROOMS = ("audit", "figures", "importers", "models", "plausibility", "prices", "records", "reporting", "scaling", "sizer", "stats",
+          "widgets")
 
 __all__ = ["root", *_MODULE, *_ROOMS]
 

@@ -16,8 +16,8 @@ HOME = Path(llmresearch.__file__).parent
 HINGE = ("records", "failure_rules", "failures", "intervals", "steadiness", "strides", "texts", "energy")
 MEASURING = ("backends", "export", "models", "matrix", "interference", "telemetry", "timing", "provenance", "worker",
              "worker_process", "together", "runner", "compliance", "roofline", "energy_windows")  # fmt: skip
-ANALYSING = ("frames", "stats", "fits", "perplexities", "cost", "spending", "prices", "scaling", "compiling", "tails", "published", "figures",
-             "sizer", "widgets", "importers", "audit",
+ANALYSING = ("frames", "stats", "fits", "perplexities", "cost", "spending", "prices", "joules", "economy", "scaling", "engines_in_depth", "compiling", "tails", "published", "figures",
+             "sizer", "importers", "audit",
              "plausibility", "reporting", "widgets")  # fmt: skip
 TOP = ("__init__", "__main__", "cli", "doctor", "selfcheck")
 # What a notebook's door needs of the other side, and nothing else: the plan's words, and the runner when it measures.
