@@ -221,6 +221,20 @@ def test_evidence_names_the_cache_and_counts_no_cuda_graphs_on_the_cpu(small, tr
     assert found["compile"]["compile_seconds"] > 0
 
 
+@pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled:UserWarning")  # torch says what was asked of it
+@pytest.mark.parametrize(("options", "on"), [({}, True), ({"caches": False}, False)])
+def test_a_cold_start_switches_the_kernel_caches_off_and_says_so(small, traced, options, on):
+    import torch
+
+    before = torch.compiler.config.force_disable_caches
+    engine = loaded(HfCompile, small, [FORCED[:5]], options=options)
+    run(engine, "prefill")
+    found = engine.evidence()["compile"]["caches"]
+    engine.close()
+    torch.compiler.config.force_disable_caches = before
+    assert found is on
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -228,6 +242,7 @@ def test_evidence_names_the_cache_and_counts_no_cuda_graphs_on_the_cpu(small, tr
         ({"dynamic": "yes"}, "dynamic: 'yes' is none of prompt, auto, True, False"),
         ({"padding": 0}, "padding: 0 is not a whole number from 1 up"),
         ({"cudagraphs": "on"}, "cudagraphs: 'on' is none of True, False"),
+        ({"caches": "off"}, "caches: 'off' is none of True, False"),
         ({"speed": 1}, "hf-compile: unknown option 'speed'. Known options: attention, mode"),
     ],
 )

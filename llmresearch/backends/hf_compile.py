@@ -10,11 +10,12 @@ Options of a cell, for ablations (defaults first):
     padding     1: the prompt as it is; N: padded on the right to a multiple of N (causal: the pads change no result)
     fullgraph   false; true: a graph break or a recompile limit is an error
     capacity    tokens that the cache holds; at least the request, by default the next power of two from 128 on
+    caches      true; false: compiled kernels are neither read from the disk nor kept there: a cold start
     attention   sdpa
 
 Compiling is lazy, as for every user of torch.compile: the first call of a phase pays it. torch keeps compiled
-kernels on disk between processes; `evidence` counts hits and misses, and TORCHINDUCTOR_FORCE_DISABLE_CACHES=1
-turns that off.
+kernels on disk between processes; `evidence` counts hits and misses, and says whether they were on at all:
+TORCHINDUCTOR_FORCE_DISABLE_CACHES=1 turns them off for every cell.
 """
 
 import os
@@ -46,7 +47,7 @@ class HfCompile(Hf):
 
     name = "hf-compile"
     mode_without_gradients = "no_grad"  # what compiled graphs of torch expect; they pay nothing for it
-    options = ("attention", "mode", "cudagraphs", "dynamic", "padding", "fullgraph", "capacity")
+    options = ("attention", "mode", "cudagraphs", "dynamic", "padding", "fullgraph", "capacity", "caches")
 
     def refuses(self, cell):
         """A sentence that says why this machine cannot do what the cell asks, or None."""
@@ -68,6 +69,8 @@ class HfCompile(Hf):
         self.dynamic = cell.options.get("dynamic", "prompt")
         self.padding = cell.options.get("padding") or 1
         self.asked = cell.options
+        if cell.options.get("caches") is False:
+            self.torch.compiler.config.force_disable_caches = True
         self._sets = {}  # (batch, capacity): a cache and its graphs
         self._ends = {}  # prompt length: where its last token is, on the device
 
@@ -198,6 +201,7 @@ class HfCompile(Hf):
             "dynamic": self.dynamic,
             "padding": self.padding,
             "capacity": self.cache.capacity,
+            "caches": not self.torch.compiler.config.force_disable_caches,
         }
         return super().evidence() | {"compile": asked | compiled}
 
@@ -248,6 +252,7 @@ def _wrong_option(name, options):
         ("dynamic", DYNAMIC),
         ("cudagraphs", (True, False)),
         ("fullgraph", (True, False)),
+        ("caches", (True, False)),
     ):
         value = options.get(key)
         if value is not None and not any(value is k or value == k and isinstance(k, str) for k in known):
