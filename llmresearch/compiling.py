@@ -1,0 +1,251 @@
+"""Does compiling pay? What was really compiled, the speed by phase and shape, and what it costs: frames to frames."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from .frames import first_calls, steady
+from .intervals import Estimate, refused
+from .stats.comparisons import compare
+from .stats.estimates import center_of_sessions
+
+SHAPE = ["scenario", "batch", "prompt_tokens", "padded_tokens", "new_tokens"]
+COUNTS = ["graphs", "graphs_in_cell", "graph_breaks", "recompiles", "compile_seconds", "kernel_cache_hits",
+          "kernel_cache_misses", "cudagraphs_recorded", "cudagraph_skips"]  # fmt: skip
+FLAGS = ["recompile_limit_reached", "fell_back_to_eager"]
+REASONS = ["graph_break_reasons", "recompile_reasons", "limit", "cudagraph_skip_reasons"]
+FACTORS = ["mode", "dynamic", "padding", "cudagraphs"]
+NOT_COMPILED, COMPILED, FELL_BACK, NOTHING = "eager", "compiled", "fell back to eager", "not measured"
+
+
+def compiled_cells(frame):
+    """One row per cell and session: its columns, and what its evidence says of torch.compile (None where nothing).
+
+    Settings that were asked (`mode`, `dynamic`, `padding`, `cudagraphs`, `capacity`, `caches`) and counts stand in
+    columns of their own; `found` is eager, compiled, fell back to eager, or not measured.
+    """
+    cells = frame.drop_duplicates(["cell_id", "session"]).reset_index(drop=True)
+    told = [(evidence or {}).get("compile") or {} for evidence in cells["evidence"]]
+    names = [*FACTORS, "capacity", "caches", *COUNTS, *FLAGS, *REASONS]
+    columns = {name: pd.Series([one.get(name) for one in told], cells.index, dtype=object) for name in names}
+    found = [_found(status, one) for status, one in zip(cells["status"].astype(str), told)]
+    return cells.assign(**columns, found=found)
+
+
+def _found(status, told):
+    """What ran, by the ledger of torch.compile and never by the label."""
+    if status != "ok":
+        return NOTHING
+    if not told.get("graphs"):
+        return NOT_COMPILED
+    return FELL_BACK if told.get("fell_back_to_eager") else COMPILED
+
+
+def labels(frame):
+    """One row per backend's label and model: what its cells really ran, and whether it may be called compiled.
+
+    `may be called compiled` is yes where every measured cell has graphs and none fell back, else no, with the reasons.
+    """
+    rows = []
+    for (backend, model), part in compiled_cells(frame).groupby(["backend", "model"], observed=True, sort=True):
+        counts = part["found"].value_counts()
+        ran = counts.drop(NOTHING, errors="ignore")
+        fine = len(ran) and set(ran.index) == {COMPILED}
+        rows.append({"backend": backend, "model": model, "cells": len(part),
+                     **{name: int(counts.get(name, 0)) for name in (COMPILED, FELL_BACK, NOT_COMPILED, NOTHING)},
+                     "most graphs": _most(part["graphs"]),
+                     "may be called compiled": "yes" if fine else NOTHING if not len(ran) else "no",
+                     "why": _why(part, ran)})  # fmt: skip
+    return pd.DataFrame(rows, columns=None if rows else ["backend", "model", "may be called compiled"])
+
+
+def _most(values):
+    known = pd.to_numeric(values).dropna()
+    return int(known.max()) if len(known) else None
+
+
+def _why(part, ran):
+    """Why a label is what it is, in a few words."""
+    if not len(ran):
+        return "; ".join(sorted(set(part["reason"].dropna().astype(str)))) or "no cell ran"
+    if FELL_BACK in ran.index:
+        return "a recompile limit was reached: later shapes ran eagerly"
+    return "graphs counted by torch's compiler" if COMPILED in ran.index else "no evidence of a compiled graph"
+
+
+def ledger(frame):
+    """One row per compiled label, model and shape: graphs, breaks, recompiles, limits and time, over its sessions.
+
+    Counts are the most of any session, flags are true where they were in any; seconds are the median of the sessions.
+    `graphs_in_cell` 0 with `graphs` above 0: a cell of the same process had made them. Reasons are each given once.
+    """
+    cells = compiled_cells(frame)
+    cells = cells[cells["graphs"].notna()]
+    rows = []
+    for key, part in cells.groupby(["backend", "model", *SHAPE], observed=True, sort=True, dropna=False):
+        counts = {name: _most(part[name]) for name in COUNTS if name != "compile_seconds"}
+        rows.append(dict(zip(["backend", "model", *SHAPE], key)) | {"sessions": part["session"].nunique()} | counts
+                    | {name: bool(part[name].fillna(False).astype(bool).any()) for name in FLAGS}
+                    | {"compile_seconds": float(pd.to_numeric(part["compile_seconds"]).median()), "why": _reasons(part)})  # fmt: skip
+    return pd.DataFrame(rows, columns=None if rows else ["backend", "model", *SHAPE])
+
+
+def _reasons(part):
+    """Each reason of a break, recompile, limit or skip once."""
+    told = [text for name in REASONS for texts in part[name].dropna() for text in texts]
+    return "; ".join(dict.fromkeys(told)) or None
+
+
+def by_phase(frame, baseline, shape=True):
+    """`lr.compare` of every label with `baseline`, for each model, phase and (`shape`) scenario on its own.
+
+    A model that the baseline did not run, or that nothing else ran, is left out: there is nothing to compare.
+    """
+    by = ["model", "phase", "scenario"] if shape else ["model", "phase"]
+    used = steady(frame)
+    base, others = used["backend"] == baseline, used["backend"] != baseline
+    both = set(used.loc[base, "model"].astype(str)) & set(used.loc[others, "model"].astype(str))
+    used = used[used["model"].astype(str).isin(both)]
+    if used.empty:
+        return pd.DataFrame(columns=[*by, "backend", "baseline", "ratio", "low", "high", "verdict"])
+    found = compare(used, baseline=baseline, by=by)
+    return found[found["blocks"] > 0].reset_index(drop=True)
+
+
+def speedup(frame, baseline, candidate, model, phase):
+    """The baseline's time over the candidate's in a phase, over all scenarios that both ran, as an Estimate.
+
+    Paired by session and scenario through `compare`; nan with the reason where they cannot be compared.
+    """
+    used = steady(frame)
+    used = used[(used["model"] == model) & (used["phase"] == phase) & used["backend"].isin([baseline, candidate])]
+    if used["backend"].astype(str).nunique() < 2:
+        return refused("one of them was not measured", unit="session")
+    row = compare(used, baseline=baseline, by=["model", "phase"], correction="none").iloc[0]
+    return Estimate(row["speedup"], 1 / row["high"], 1 / row["low"], int(row["n"]), "session", row["method"])
+
+
+def factors(frame):
+    """The factors of compiling (mode, dynamic, padding, cudagraphs) that take two settings or more in the data.
+
+    {factor: [settings]}, read from the evidence of cells that were compiled, the most frequent setting first.
+    """
+    cells = compiled_cells(frame)
+    cells = cells[cells["found"] == COMPILED]
+    settings = {name: cells[name].map(_word).value_counts() for name in FACTORS}
+    return {name: list(counts.index) for name, counts in settings.items() if len(counts) > 1}
+
+
+def _word(value):
+    """A setting as a word: `as the mode says` where nothing was asked."""
+    return "as the mode says" if value is None else str(value).lower()
+
+
+def factorial(frame):
+    """One row per factor's setting, model, phase and scenario: its time over the first setting's, all else equal.
+
+    Pairs of cells that differ in that factor only, in the same session: `ratio` is the geometric mean of the pairs'
+    ratios of medians. Over several sessions the interval is that of the sessions; a single session with three pairs or
+    more has Student's t over the pairs (they vary with the other factors: interactions widen it); else none.
+    """
+    known = factors(frame)
+    cells = compiled_cells(frame)
+    cells = cells[cells["found"] == COMPILED].assign(**{name: cells[name].map(_word) for name in FACTORS})
+    cells["caches"] = cells["caches"].map(_word)
+    times = steady(frame).groupby(["cell_id", "session", "phase"], observed=True)["seconds"].median().reset_index()
+    keep = ["cell_id", "session", "model", "scenario", "batch", "caches", *FACTORS]
+    points = times.astype({"cell_id": str, "phase": str}).merge(cells[keep].astype({"cell_id": str}), on=["cell_id", "session"])
+    rows = [row for name, settings in known.items() for row in _effects(points, name, settings)]
+    columns = ["factor", "setting", "against", "model", "phase", "scenario", "ratio", "low", "high", "pairs", "sessions", "method"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _effects(points, factor, settings):
+    """The rows of one factor."""
+    others = ["session", "batch", "caches", *[f for f in FACTORS if f != factor]]
+    for key, part in points.groupby(["model", "phase", "scenario"], observed=True, sort=True):
+        wide = part.pivot_table(index=others, columns=factor, values="seconds", observed=True)
+        for setting in settings[1:]:
+            if settings[0] in wide and setting in wide:
+                logs = np.log(wide[setting] / wide[settings[0]]).dropna()
+                if len(logs):
+                    yield {"factor": factor, "setting": setting, "against": settings[0],
+                           **dict(zip(("model", "phase", "scenario"), map(str, key))), **_effect(logs)}  # fmt: skip
+
+
+def _effect(logs):
+    """ratio, low, high, pairs, sessions and method of log-ratios indexed by session and the other factors."""
+    by_session = logs.groupby(level="session").mean()
+    unit, values = ("sessions", by_session) if len(by_session) > 1 else ("pairs", logs)
+    known = center_of_sessions(np.exp(values.to_numpy())) if len(by_session) > 1 or len(logs) > 2 else None
+    low, high = (known.low, known.high) if known else (math.nan, math.nan)
+    how = f"Student t over {len(values)} {unit}" if known else "too few pairs in a single session: no interval"
+    return {"ratio": float(np.exp(by_session.mean())), "low": low, "high": high, "pairs": len(logs),
+            "sessions": len(by_session), "method": how}  # fmt: skip
+
+
+def best_and_worst(points, value="median", by=("model", "phase", "scenario")):
+    """For each group of `by`: the fastest and the slowest label, and how far apart they are (slowest over fastest)."""
+    rows = []
+    for key, part in points.dropna(subset=value).groupby(list(by), observed=True, sort=True):
+        first, last = part.loc[part[value].idxmin()], part.loc[part[value].idxmax()]
+        rows.append(dict(zip(by, key)) | {"fastest": str(first["backend"]), "slowest": str(last["backend"]),
+                                         "apart": float(last[value] / first[value]), "labels": len(part)})  # fmt: skip
+    return pd.DataFrame(rows, columns=[*by, "fastest", "slowest", "apart", "labels"])
+
+
+def charged(frame, baseline):
+    """One row per compiled label, model, phase and scenario: what compiling costs, saves per call, and when it has paid.
+
+    `cost` (seconds per process): first calls of the phase less as many steady ones, over all scenarios of the process,
+    beyond the same for the baseline. `saved` (seconds per call): the baseline's steady median less the label's.
+    `calls` = cost / saved, an Estimate over sessions; `verdict`: pays, never, or undecided. A call is one phase of one
+    request: a prefill, or all steps of a decode.
+    """
+    extra, medians = _extra(frame), _medians(frame)
+    rows = []
+    for (backend, model, phase, scenario), own in medians.groupby(["backend", "model", "phase", "scenario"]):
+        key = (baseline, model, phase, scenario)
+        if backend == baseline or key not in medians.index.droplevel("session"):
+            continue
+        base = medians.loc[key]
+        own = own.droplevel(["backend", "model", "phase", "scenario"])
+        cost = extra.loc[(backend, model, phase)] - extra.loc[(baseline, model, phase)]
+        found = pd.DataFrame({"cost": cost, "base": base, "own": own}).dropna()
+        rows.append({"backend": backend, "model": model, "phase": phase, "scenario": scenario} | _break_even(found))
+    return pd.DataFrame(rows, columns=["backend", "model", "phase", "scenario", "cost_s", "saved_s", "calls", "verdict", "sessions"])
+
+
+def _keys(frame):
+    return frame.astype({name: str for name in ("backend", "model", "phase", "scenario")})
+
+
+def _medians(frame):
+    """Steady median seconds by backend, model, phase, scenario and session; prompts of a scenario together."""
+    return _keys(steady(frame)).groupby(["backend", "model", "phase", "scenario", "session"])["seconds"].median()
+
+
+def _extra(frame):
+    """Seconds by which the first calls of a process exceed steady ones, by backend, model, phase and session."""
+    keys = ["backend", "model", "phase", "session", "scenario"]
+    first = _keys(first_calls(frame)).groupby(keys)["seconds"].agg(["sum", "size"])
+    warm = _keys(steady(frame)).groupby(keys)["seconds"].median()
+    return (first["sum"] - first["size"] * warm).dropna().groupby(keys[:4]).sum()
+
+
+def _break_even(found):
+    """cost, saved, calls and verdict from a frame with cost, base and own, one row a session."""
+    n, saved = len(found), found["base"] - found["own"]
+    row = {"cost_s": float(found["cost"].median()), "saved_s": float(saved.median()), "sessions": n}
+    if n < 2:
+        reason, calls = "one session: no replication, so no interval", math.nan
+        if n and saved.iloc[0] > 0:
+            calls = max(0.0, float(found["cost"].iloc[0] / saved.iloc[0]))
+        return row | {"calls": refused(reason, n, calls, "session"), "verdict": "undecided"}
+    speed = center_of_sessions((found["base"] / found["own"]).to_numpy())
+    if speed.high < 1:
+        return row | {"calls": Estimate(math.inf, math.inf, math.inf, n, "session", "saves nothing per call"), "verdict": "never"}
+    if not speed.low > 1 or (found["cost"] <= 0).any() or (saved <= 0).any():
+        return row | {"calls": refused("it is not sure that a call saves time", n, unit="session"), "verdict": "undecided"}
+    return row | {"calls": center_of_sessions((found["cost"] / saved).to_numpy()), "verdict": "pays"}

@@ -1,0 +1,94 @@
+"""What was compiled, what it saves and what it costs, on frames whose answers are known."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from llmresearch import compiling
+
+COMPILED = {"mode": "default", "dynamic": "prompt", "padding": 1, "cudagraphs": None, "graphs": 2, "graphs_in_cell": 2,
+            "graph_breaks": 0, "recompiles": 1, "recompile_reasons": ["size mismatch"], "compile_seconds": 3.0,
+            "recompile_limit_reached": False, "fell_back_to_eager": False, "caches": True}  # fmt: skip
+
+
+def calls(backend, session, times, first, told=None, scenario="short", status="ok", reason=None, phase="prefill"):
+    """Rows as `read` gives them: one first call, then samples of the given seconds."""
+    cell = {"cell_id": f"{backend}/{scenario}", "session": session, "backend": backend, "model": "m", "scenario": scenario,
+            "batch": 1, "prompt_tokens": 8, "padded_tokens": None, "new_tokens": 4, "status": status, "reason": reason,
+            "evidence": {"compile": told} if told else {}, "prompt": 0, "concurrency": 1}  # fmt: skip
+    timed = [("first", first), *(("sample", t) for t in times)]
+    return pd.DataFrame([cell | {"phase": phase, "kind": kind, "index": i, "seconds": t, "tokens": 8, "contaminated": None}
+                         for i, (kind, t) in enumerate(timed)])  # fmt: skip
+
+
+@pytest.fixture
+def frame():
+    parts = []
+    for session, factor in enumerate((1.0, 1.02, 0.98), start=1):
+        parts += [calls("hf", session, [4.0 * factor] * 3, 5.0 * factor), calls("hf-compile", session, [2.0] * 3, 23.0, COMPILED)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_label_is_called_compiled_by_its_graphs_and_never_by_its_name(frame):
+    named = pd.concat([frame, calls("hf-compile:liar", 1, [4.0], 4.0)], ignore_index=True)
+    found = compiling.labels(named).set_index("backend")["may be called compiled"]
+    assert found.to_dict() == {"hf": "no", "hf-compile": "yes", "hf-compile:liar": "no"}
+
+
+def test_a_label_whose_shapes_fell_back_to_eager_is_not_called_compiled():
+    found = compiling.labels(calls("hf-compile", 1, [1.0], 1.0, COMPILED | {"fell_back_to_eager": True}))
+    assert found.loc[0, "may be called compiled"] == "no" and "recompile limit" in found.loc[0, "why"]
+
+
+def test_a_label_that_was_refused_everywhere_was_not_measured_and_says_why():
+    found = compiling.labels(calls("hf-compile", 1, [], 1.0, None, status="refused", reason="needs a compiler"))
+    assert (found.loc[0, "may be called compiled"], found.loc[0, "why"]) == ("not measured", "needs a compiler")
+
+
+def test_the_ledger_has_a_row_for_each_shape_with_the_reasons_once(frame):
+    found = compiling.ledger(frame)
+    assert len(found) == 1 and found.loc[0, "why"] == "size mismatch"
+    assert found.loc[0, ["graphs", "recompiles", "sessions"]].tolist() == [2, 1, 3]
+
+
+def test_break_even_is_the_first_calls_extra_over_the_seconds_saved_per_call(frame):
+    found = compiling.charged(frame, "hf").loc[0]
+    # 23 - 2 seconds beyond steady, less 5 - 4 for eager; 4 - 2 seconds saved: ten calls
+    assert (found["verdict"], found["cost_s"], found["saved_s"]) == ("pays", 20.0, 2.0)
+    assert found["calls"].low < 10 < found["calls"].high
+
+
+def test_what_saves_nothing_in_any_session_never_pays(frame):
+    slow = frame.assign(seconds=frame["seconds"].where(frame["backend"] == "hf", frame["seconds"] * 3))
+    found = compiling.charged(slow, "hf").loc[0]
+    assert found["verdict"] == "never" and math.isinf(found["calls"].value)
+
+
+def test_one_session_gives_a_break_even_without_an_interval_and_decides_nothing(frame):
+    found = compiling.charged(frame[frame["session"] == 1], "hf").loc[0]
+    assert found["verdict"] == "undecided" and found["calls"].value == 10 and math.isnan(found["calls"].low)
+
+
+def test_an_effect_is_the_ratio_of_cells_that_differ_in_one_factor_only():
+    cells = []
+    for padding, static, seconds in ((1, False, 1.0), (1, True, 2.0), (64, False, 3.0), (64, True, 6.0)):
+        told = COMPILED | {"padding": padding, "dynamic": False if static else "prompt"}
+        for session, factor in ((1, 1.0), (2, 1.1)):
+            cells.append(calls(f"hf-compile:{padding}{static}", session, [seconds * factor] * 2, 9.0, told))
+    found = compiling.factorial(pd.concat(cells, ignore_index=True)).set_index("factor")
+    assert found.loc["dynamic", "ratio"] == pytest.approx(2 if found.loc["dynamic", "setting"] == "false" else 0.5)
+    assert found.loc["padding", "ratio"] == pytest.approx(3 if found.loc["padding", "setting"] == "64" else 1 / 3)
+    assert set(found["pairs"]) == {4} and set(found["sessions"]) == {2}
+
+
+def test_the_speed_up_is_paired_by_session(frame):
+    found = compiling.speedup(frame, "hf", "hf-compile", "m", "prefill")
+    assert found.value == pytest.approx(2, rel=1e-3) and found.low < 2 < found.high and found.n == 3
+
+
+def test_what_was_not_measured_has_no_speed_up_and_no_rows(frame):
+    refused = calls("hf-compile", 1, [], 1.0, None, status="refused", reason="no compiler")
+    assert math.isnan(compiling.speedup(refused, "hf", "hf-compile", "m", "prefill").value)
+    for table in (compiling.by_phase(refused, "hf"), compiling.charged(refused, "hf"), compiling.factorial(refused), compiling.ledger(refused)):
+        assert table.empty
