@@ -6,6 +6,7 @@ from . import explaining, inputs, sharing, solving, speed
 from .estimating import MemoryEstimate, estimate
 from .formats import SizerError
 
+LONGEST_PROMPT = 2**30
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ def overview(model, prompt_tokens=512, **question):
     Raises SizerError where `estimate` does.
     """
     question = {"model": model} | question
+    if not 1 <= prompt_tokens <= LONGEST_PROMPT:
+        raise SizerError(f"prompt_tokens: {prompt_tokens!r} is not a prompt's length; give 1 or more tokens.")
     found = estimate(**question)
     silent = {}
     asks = {

@@ -63,17 +63,17 @@ def _model(text):
     return read("model", text)
 
 
-def read(name, text):
+def read(name, text, kind=None):
     """What the text of one argument means: a number, a truth, a mapping, a name; None for an empty one.
 
-    Raises SizerError, its sentence starting with the argument's name.
+    `kind` (int, float, bool or str) is that of the argument of `estimate` unless given. Raises SizerError, its sentence starting with the argument's name.
     """
     text = text.strip()
     if not text:
         return None
     if name == "model":
         return _mapping(text) if text.startswith("{") else text
-    kind = OPTIONS[name][0]
+    kind = kind or OPTIONS[name][0]
     if kind is bool:
         if text.lower() not in _TRUTH:
             raise SizerError(f"{name}: {text!r} is neither true nor false; give one of them.")

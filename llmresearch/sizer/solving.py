@@ -174,7 +174,7 @@ def serve_command(model, **question):
     answer, p = answers.answer(asked, coefficients())
     if p[0] < TIGHT:
         raise SizerError(too_small(asked, answer, p[0]))
-    words = ["vllm", "serve", spec.hf_id or str(model), "--tensor-parallel-size", f"{asked.facts.tp[0]:g}"]
+    words = ["vllm", "serve", _served(model, spec), "--tensor-parallel-size", f"{asked.facts.tp[0]:g}"]
     words += ["--pipeline-parallel-size", f"{asked.facts.pp[0]:g}"] if asked.facts.pp[0] > 1 else []
     words += ["--max-model-len", f"{settings.length[0]:.0f}", "--max-num-seqs", f"{settings.seqs[0]:.0f}"]
     words += ["--max-num-batched-tokens", f"{settings.tokens[0]:.0f}"]
@@ -186,6 +186,12 @@ def serve_command(model, **question):
     words += ["--enforce-eager"] if settings.eager[0] else []
     words += ["--trust-remote-code"] if spec.trust_remote_code else []
     return shlex.join(words)
+
+
+def _served(model, spec):
+    """What `vllm serve` is told to load: a mapping names its repository, or the reader must."""
+    pasted = (model.get("_name_or_path") or "YOUR_MODEL") if isinstance(model, dict) else model
+    return spec.hf_id or str(pasted)
 
 
 def too_small(asked, answer, p):

@@ -5,7 +5,7 @@ The names below load their modules when they are first used.
 
 from importlib import import_module
 
-_HOME = {"dashboard": ["Dashboard"]}
+_HOME = {"calculator": ["Calculator"], "dashboard": ["Dashboard"]}
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [*_MODULE]
