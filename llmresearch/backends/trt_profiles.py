@@ -86,7 +86,7 @@ def _limited(found, requests, limits):
     return bound
 
 
-def refusal(cell):
+def refusal(cell, ids=None):
     """What is wrong with a cell's option `profile`, or with the cell under it: the end of a sentence, or None."""
     limits = cell.options.get("profile")
     if limits is None:
@@ -97,7 +97,7 @@ def refusal(cell):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             return f"profile: {name}: {value!r} is not a whole number from 1 up."
     try:
-        profiles([needs(cell)], limits=limits)
+        profiles([needs(cell, ids)], limits=limits)
     except ProfileError as error:
         return str(error)
     return None
