@@ -27,10 +27,11 @@ _HOME = {
     "spending": ["tco", "pays_after", "against_api", "ApiPrice"],
     "reporting.report": ["Report"],
     "reporting.notebook": ["begin", "measure_or_read"],
+    "first_look": ["quick", "FirstLook"],
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-_ROOMS = ("audit", "figures", "importers", "models", "plausibility", "prices", "records", "reporting", "scaling", "sizer", "stats",
-          "widgets")
+_ROOMS = ("audit", "embedding", "figures", "importers", "models", "peers", "plausibility", "prices", "quality", "records",
+          "reporting", "scaling", "sizer", "stats", "widgets")
 
 __all__ = ["root", *_MODULE, *_ROOMS]
 

@@ -15,11 +15,11 @@ HOME = Path(llmresearch.__file__).parent
 # measuring and analysing never import each other; what stands on top may import everything.
 HINGE = ("records", "failure_rules", "failures", "intervals", "steadiness", "strides", "texts", "energy")
 MEASURING = ("backends", "export", "models", "matrix", "interference", "telemetry", "timing", "provenance", "worker",
-             "worker_process", "together", "runner", "compliance", "roofline", "energy_windows")  # fmt: skip
+             "worker_process", "together", "runner", "compliance", "embedding", "roofline", "energy_windows")  # fmt: skip
 ANALYSING = ("frames", "stats", "fits", "perplexities", "cost", "spending", "prices", "joules", "economy", "scaling", "engines_in_depth", "compiling", "tails", "published", "figures",
              "sizer", "importers", "audit",
-             "plausibility", "reporting", "widgets")  # fmt: skip
-TOP = ("__init__", "__main__", "cli", "doctor", "selfcheck")
+             "plausibility", "quality", "peers", "reporting", "widgets")  # fmt: skip
+TOP = ("__init__", "__main__", "cli", "doctor", "first_look", "selfcheck")
 # What a notebook's door needs of the other side, and nothing else: the plan's words, and the runner when it measures.
 DOOR = {"reporting": {"matrix", "runner", "provenance"}}
 HEAVY = ("torch", "transformers", "onnx", "onnxruntime", "llama_cpp", "vllm", "tensorrt", "pandas", "scipy", "matplotlib")
