@@ -1,0 +1,123 @@
+"""Which engine to take: who may be ranked, who comes first, and whether that is sure."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from ..frames import steady
+from ..intervals import Estimate
+from .pairs import pairs
+
+LEAST = 7  # calls that a rank rests on, as in the study's own ranking
+GOALS = {
+    "lowest latency": "single requests: seconds from prompt to last token",
+    "best cost": "all scenarios: dollars per token, which at one price per hour goes as seconds per token",
+    "balanced": "as best cost, among engines that choose what the reference chooses",
+}
+
+
+def ranking(frame, labelled, fidelity=None, phase="e2e", modes=("single",)):
+    """One row per model and engine: rank by the geometric mean of its cells' medians, or why it has none.
+
+    Ranked is who ran every cell that was planned, has 7 undisturbed calls or more, and is what its label says.
+    seconds: geometric mean over the blocks that all ranked engines of the model have. agreement: from `fidelity`.
+    """
+    asked = frame[frame["mode"].isin(modes)]
+    rows = []
+    for model, part in asked.groupby("model", observed=True, sort=True):
+        found = [_eligible(each, labelled, str(model), str(name), phase) for name, each in part.groupby("engine", sort=True)]
+        rows += _ranked([row for row in found], steady(part[part["phase"] == phase]))
+    columns = ["model", "engine", "status", "n", "rank", "seconds", "wins"]
+    out = pd.DataFrame(rows, columns=columns)
+    if fidelity is None:
+        return out
+    return out.merge(fidelity[["model", "engine", "agreement"]].astype({"model": str}), on=["model", "engine"], how="left")
+
+
+def _eligible(part, labelled, model, engine, phase):
+    """Status ok, or the sentence that keeps this engine out."""
+    cells = part.drop_duplicates(["cell_id", "session"])
+    lost = cells[cells["status"].astype(str) != "ok"]
+    calls = steady(part[part["phase"] == phase])
+    is_it = labelled[(labelled["engine"] == engine) & (labelled["model"].astype(str) == model)]["verdict"]
+    status = "ok"
+    if len(lost):
+        status = f"{len(lost)} of {len(cells)} cells {lost['status'].astype(str).iloc[0]}"
+    elif len(calls) < LEAST:
+        status = f"{len(calls)} undisturbed calls, {LEAST} are needed"
+    elif set(is_it) - {"as labelled"}:
+        status = f"label: {is_it.iloc[0]}"
+    return {"model": model, "engine": engine, "status": status, "n": len(calls)}
+
+
+def _ranked(rows, calls):
+    """The rows with rank and seconds where status is ok, best first."""
+    names = [row["engine"] for row in rows if row["status"] == "ok"]
+    seconds = _seconds(calls[calls["engine"].isin(names)])
+    order = sorted(seconds, key=seconds.get)
+    for row in rows:
+        at = row["engine"]
+        row |= {"rank": order.index(at) + 1 if at in seconds else math.nan, "seconds": seconds.get(at, math.nan), "wins": math.nan}
+    table = pairs(calls[calls["engine"].isin(names)])
+    for row in rows:
+        if row["engine"] in seconds:
+            row["wins"] = _wins(table, row["engine"])
+    return sorted(rows, key=lambda row: (math.isnan(row["rank"]), row["rank"], row["engine"]))
+
+
+def _seconds(calls):
+    """{engine: geometric mean of its cells' medians over the blocks that all engines measured}."""
+    if calls.empty:
+        return {}
+    cells = calls.groupby(["scenario", "prompt", "engine"], observed=True)["seconds"].median().unstack("engine").dropna()
+    return {} if cells.empty else {str(k): float(v) for k, v in np.exp(np.log(cells).mean()).items()}
+
+
+def _wins(table, engine):
+    """How many others this engine is surely faster than."""
+    as_b = (table["b"] == engine) & (table["verdict"] == "faster")
+    as_a = (table["a"] == engine) & (table["verdict"] == "slower")
+    return int((as_b | as_a).sum())
+
+
+def recommendations(frame, labelled, fidelity, gate=0.95, phase="e2e"):
+    """One row per model and goal: the engine that comes first, the next one, and the ratio between them (an Estimate).
+
+    choice: the engine where it is surely faster than every other that may be ranked (Holm over all their pairs), else
+    "no winner". The ratio's interval holds for all pairs at once. Balanced takes engines whose agreement with the
+    reference along forced ids is `gate` or more, the reference among them.
+    """
+    modes = {"lowest latency": ("single",)} | dict.fromkeys(("best cost", "balanced"), ("single", "batch", "dual"))
+    rows = []
+    for goal in GOALS:
+        table = ranking(frame, labelled, fidelity, phase, modes[goal])
+        for model, part in table.groupby("model", sort=True):
+            able = part[part["status"] == "ok"]
+            if goal == "balanced":
+                able = able[able["agreement"] >= gate]
+            calls = frame[frame["mode"].isin(modes[goal]) & (frame["model"].astype(str) == model) & (frame["phase"] == phase)]
+            rows.append({"model": model, "goal": goal} | _first(able, calls[calls["engine"].isin(able["engine"])]))
+    return pd.DataFrame(rows, columns=["model", "goal", "choice", "first", "next", "engines", "ratio", "why"])
+
+
+def _first(able, calls):
+    """Who comes first among the engines that may be ranked, the next one, and how sure that is."""
+    nothing = Estimate(math.nan, math.nan, math.nan, 0, "session", "fewer than two engines may be ranked")
+    found = {"choice": "no winner", "first": None, "next": None, "engines": len(able), "ratio": nothing}
+    if len(able) < 2:
+        return found | {"first": able["engine"].iloc[0] if len(able) else None, "why": nothing.method}
+    order = able.sort_values("seconds")["engine"].tolist()
+    table = pairs(calls)
+    ratio, sure = _between(table, *order[:2]), _wins(table, order[0]) == len(order) - 1
+    why = "surely faster than every other" if sure else "not surely faster than every other"
+    return found | {"choice": order[0] if sure else "no winner", "first": order[0], "next": order[1], "ratio": ratio, "why": why}
+
+
+def _between(table, first, second):
+    """Seconds of `first` over those of `second` as an Estimate, whichever way round the table has them."""
+    row = table[table["a"].isin([first, second]) & table["b"].isin([first, second])].iloc[0]
+    value, low, high = row["ratio"], row["low"], row["high"]
+    if row["a"] == first:
+        value, low, high = 1 / value, 1 / high, 1 / low
+    return Estimate(float(value), float(low), float(high), int(row["n"]), "session", row["method"])

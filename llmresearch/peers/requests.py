@@ -1,0 +1,98 @@
+"""Requests by engine: how long, how long to the first token, how many tokens a second, and at what price."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from ..cost import cost_per_million_tokens
+from ..frames import steady
+from ..stats.estimates import median, rate
+from ..stats.summaries import summary
+
+ENGINE = ["backend", "device", "dtype"]
+KEYS = ["engine", "model", "scenario"]
+
+
+def named(frame):
+    """The frame with `engine` (backend, device and precision in one word), `mode` and `ttft`.
+
+    mode: single, batch (several rows in one forward) or dual (several requests at the same time). ttft: seconds to the
+    first token, of a request whose engine says when each token came; of a prefill the call itself, which ends with
+    that token; else nan.
+    """
+    engine = frame[ENGINE].astype(str).agg(" ".join, axis=1) if len(frame) else pd.Series(dtype=str)
+    mode = np.select([frame["concurrency"].gt(1), frame["batch"].gt(1)], ["dual", "batch"], "single")
+    return frame.assign(engine=engine, mode=mode, ttft=_first_tokens(frame))
+
+
+def _first_tokens(frame):
+    told = [first[0] if first is not None and len(first) else math.nan for first in _lists(frame["token_seconds"])]
+    seconds, phase = frame["seconds"].astype(float), frame["phase"].astype(object)
+    return np.select([phase.eq("e2e"), phase.eq("prefill")], [np.array(told, float), seconds], math.nan)
+
+
+def _lists(column):
+    """Each value that is a list, or None."""
+    return (value if isinstance(value, (list, np.ndarray)) else None for value in column)
+
+
+def requests(frame, phase="e2e"):
+    """One row per engine, model and scenario: median seconds of a request, of its first token, tokens per second.
+
+    Each with its 95 % interval over sessions; tokens per second are all tokens over all seconds, of requests at the
+    same time those of all of them over the wall. ttft_from: e2e, or prefill where an engine hands a request back whole.
+    """
+    used = steady(frame)
+    of = used[used["phase"] == phase]
+    if of.empty:
+        return pd.DataFrame(columns=[*KEYS, "mode", "n", "sessions", "median", "low", "high", "tokens_per_s",
+                                     "tokens_per_s_low", "tokens_per_s_high", "ttft", "ttft_low", "ttft_high", "ttft_from"])  # fmt: skip
+    table = summary(of, [*KEYS, "mode"]).drop(columns="tokens_per_s")
+    rows = []
+    for row in table.itertuples():
+        part = used[(used["engine"] == row.engine) & (used["model"] == row.model) & (used["scenario"] == row.scenario)]
+        rows.append(_rates(part[part["phase"] == phase]) | _ttft(part, phase))
+    return pd.concat([table, pd.DataFrame(rows)], axis=1)
+
+
+def _rates(part):
+    return _columns("tokens_per_s", rate(part["tokens"], part["seconds"], part["session"].to_numpy()))
+
+
+def _ttft(part, phase):
+    for name in (phase, "prefill"):
+        times = part[part["phase"] == name]
+        if times["ttft"].notna().any():
+            found = median(times["ttft"], times["session"].to_numpy())
+            return _columns("ttft", found) | {"ttft_from": name}
+    return dict.fromkeys(("ttft", "ttft_low", "ttft_high"), math.nan) | {"ttft_from": "unknown"}
+
+
+def _columns(name, found):
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def costs(table, usd_per_hour):
+    """The rows of `requests` with usd_per_million_tokens and its interval at a price of the hour."""
+    name = "usd_per_million_tokens"
+    ends = {name: "", f"{name}_low": "_high", f"{name}_high": "_low"}  # the fastest rate is the lowest cost
+    rates = {column: table[f"tokens_per_s{end}"].to_numpy(float) for column, end in ends.items()}
+    return table.assign(**{column: cost_per_million_tokens(values, usd_per_hour) for column, values in rates.items()})
+
+
+def together(frame, phase="e2e"):
+    """One row per engine, model and scenario of several requests at once: median seconds of the wall and of one request.
+
+    A virtual clock knows no common time of two requests: request_s is then nan.
+    """
+    used = steady(frame)
+    used = used[(used["mode"] == "dual") & (used["phase"] == phase)]
+    rows = []
+    for key, part in used.groupby(KEYS, observed=True, sort=True):
+        each = [np.median(times) for times in _lists(part["request_seconds"]) if times is not None and min(times) > 0]
+        rows.append(dict(zip(KEYS, key)) | {
+            "requests": int(part["concurrency"].iloc[0]), "n": len(part), "wall_s": float(part["seconds"].median()),
+            "request_s": float(np.median(each)) if each else math.nan,
+            "tokens_per_s": float(part["tokens"].sum() / part["seconds"].sum())})  # fmt: skip
+    return pd.DataFrame(rows, columns=[*KEYS, "requests", "n", "wall_s", "request_s", "tokens_per_s"])
