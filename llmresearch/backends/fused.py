@@ -9,10 +9,11 @@ Options of a cell, for ablations: cuda_graph (true), dependent_launch (true from
 reads its weights while the one before it still runs), capacity (tokens that the cache holds: the request, or more).
 """
 
+import os
 from importlib.util import find_spec
 
-from .hf import DTYPES, Hf
 from .fused_decoder import Decoder, FusedError
+from .hf import DTYPES, Hf
 
 MOST_ROWS = 8  # sequences: each costs a kernel a turn more, beyond that matrix products win
 ROOM = 64  # slots at least, so that a short cell's forced tokens fit as well
@@ -36,7 +37,7 @@ class Fused(Hf):
             return f"{self.name}: unknown option {unknown[0]!r}. Known options: {', '.join(self.options)}."
         if cell.dtype not in DTYPES:
             return f"{self.name}: measures {', '.join(DTYPES)}, not {cell.dtype}. Use an engine with such kernels."
-        if getattr(cell, "batch", 1) > MOST_ROWS:
+        if cell.batch > MOST_ROWS:
             return f"{self.name}: takes {MOST_ROWS} sequences at most, not {cell.batch}. Use hf-compile for more."
         if cell.concurrency != 1:
             return f"{self.name}: serves one request at a time, not {cell.concurrency}. Use an engine with a server."
@@ -48,10 +49,13 @@ class Fused(Hf):
     def _refuses_machine(self, cell):
         if find_spec("torch") is None:
             return f"{self.name}: needs torch, not installed here: pip install llmresearch."
+        if cell.device == "cpu" and not interpreted():
+            return (
+                f"{self.name}: its kernels need a CUDA device. "
+                "On a processor TRITON_INTERPRET=1 runs them, for tests only."
+            )
         if find_spec("triton") is None:
             return f"{self.name}: needs triton, not installed here: pip install triton."
-        if cell.device == "cpu" and not interpreted():
-            return f"{self.name}: its kernels need a CUDA device. On a processor only TRITON_INTERPRET=1 runs them, for tests."
         return self._refuses_device(cell)
 
     def load(self, cell, folder):
@@ -189,9 +193,10 @@ class Fused(Hf):
             "engine": "fused", "torch": torch.__version__, "triton": triton.__version__,
             "dtype": {v: k for k, v in DTYPES.items()}.get(dtype, dtype), "device": device,
             "device_name": torch.cuda.get_device_name(self.device) if self._events else None,
-            "weights": weights, "parameters": sum(weights.values()), "sums": str(model.stream.dtype).removeprefix("torch."),
+            "weights": weights, "parameters": sum(weights.values()),
+            "sums": str(model.stream.dtype).removeprefix("torch."),
             "cache": "one buffer, written in place", "cache_bytes": model.cache.numel() * model.cache.element_size(),
-            "capacity": model.slots, "kernels_per_step": model.launches, "cuda_graph": self.graphs_wanted,
+            "capacity": model.slots, "kernels_per_step": model.kernels_per_step, "cuda_graph": self.graphs_wanted,
             "dependent_launch": model.early, "interpreted": interpreted(),
         }  # fmt: skip
 
@@ -203,6 +208,4 @@ class Fused(Hf):
 
 def interpreted():
     """Does Triton run kernels as Python on the processor here? Slow, and for tests."""
-    from triton import knobs
-
-    return bool(knobs.runtime.interpret)
+    return os.environ.get("TRITON_INTERPRET") == "1"

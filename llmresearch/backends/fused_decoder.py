@@ -6,9 +6,10 @@ from ..records import LlmResearchError
 
 FAMILIES = ("gpt2",)
 WIDEST = 8192  # of a row of a matrix, which a program holds whole
-# Elements of a matrix in a program, and its warps: the fastest of those tried on an H200 (benchmarks/engines_gpu.py).
-BLOCKS = {"qkv": (8192, 4), "attend": (8192, 4), "up": (8192, 4), "down": (8192, 4), "head": (16384, 4)}
-SLOTS_AT_ONCE = 64  # of the cache, in one turn of the softmax
+# Elements of a matrix in a program, and its warps; benchmarks/engines_gpu.py blocks tries others on the GPU at hand.
+BLOCKS = {"qkv": (8192, 4), "attend": (8192, 8), "up": (8192, 4), "down": (8192, 4), "head": (16384, 4)}
+MATRICES = {"qkv": "attn.c_attn", "project": "attn.c_proj", "up": "mlp.c_fc", "down": "mlp.c_proj"}
+SLOTS_AT_ONCE = 256  # of the cache, in one turn of the softmax
 
 
 class FusedError(LlmResearchError):
@@ -20,13 +21,13 @@ def architecture_of(folder):
     found = read_architecture(folder)
     if found.family not in FAMILIES:
         raise FusedError(
-            f"{folder}: model type {found.family!r} is not supported by fused, which knows {', '.join(FAMILIES)}. "
+            f"{folder}: unsupported model type {found.family!r}: fused knows {', '.join(FAMILIES)}. "
             "Measure hf-compile or ort."
         )
     if max(found.hidden, found.inner) > WIDEST:
         raise FusedError(
-            f"{folder}: rows of {max(found.hidden, found.inner)} are not supported by fused; {WIDEST} are the most. "
-            "Measure hf-compile or ort."
+            f"{folder}: unsupported layer: its rows of {max(found.hidden, found.inner)} are wider than the "
+            f"{WIDEST} that fused holds. Measure hf-compile or ort."
         )
     return found
 
@@ -35,9 +36,9 @@ class Layer:
     """The weights of one layer: matrices [out, in] and biases in the model's type, norms in fp32."""
 
     def __init__(self, weights, name, put, wide):
-        for short, long in (("qkv", "attn.c_attn"), ("project", "attn.c_proj"), ("up", "mlp.c_fc"), ("down", "mlp.c_proj")):
-            setattr(self, short, put(weights[f"{name}.{long}.weight"].T))
-            setattr(self, f"{short}_bias", put(weights[f"{name}.{long}.bias"]))
+        for short, place in MATRICES.items():
+            setattr(self, short, put(weights[f"{name}.{place}.weight"].T))
+            setattr(self, f"{short}_bias", put(weights[f"{name}.{place}.bias"]))
         self.norms = [tuple(wide(weights[f"{name}.ln_{i}.{part}"]) for part in ("weight", "bias")) for i in (1, 2)]
 
 
@@ -108,28 +109,28 @@ class Decoder:
         for number in range(self.a.layers):
             self.layer(number)
         self.head()
+        self.kernels_per_step = self.launches
 
     def layer(self, number):
         """The four kernels of one layer."""
         a, layer, cache = self.a, self.layers[number], self.cache[number]
         size = {"BATCH": self.batch, "HIDDEN": a.hidden}
         whole = size | {"HEADS": a.heads, "HEADS_BLOCK": power_of_two(a.heads), "INNER": a.inner}
-        line = lambda blocks: (blocks,)  # noqa: E731
-        self._launch("qkv", a.hidden, 3 * a.hidden, line, self.state, self.stream, self.table, self.places,
+        self._launch("qkv", a.hidden, 3 * a.hidden, _line, self.state, self.stream, self.table, self.places,
                      *layer.norms[0], layer.qkv, layer.qkv_bias, self.query, cache, self.slots,
                      FIRST=number == 0, EPSILON=a.epsilon, **size)  # fmt: skip
         self._launch("attend", a.head_width, a.hidden, lambda blocks: (a.heads, blocks, self.batch), self.state,
                      self.query, cache, layer.project, self.part, self.slots, SCALE=a.scale, HIDDEN=a.hidden,
                      HEADS=a.heads, HEAD=a.head_width, SLOTS=SLOTS_AT_ONCE)  # fmt: skip
-        self._launch("up", a.hidden, a.inner, line, self.stream, self.part, layer.project_bias, *layer.norms[1],
+        self._launch("up", a.hidden, a.inner, _line, self.stream, self.part, layer.project_bias, *layer.norms[1],
                      layer.up, layer.up_bias, self.active, EPSILON=a.epsilon, **whole)  # fmt: skip
-        self._launch("down", a.inner, a.hidden, line, self.stream, self.part, layer.project_bias, self.active,
+        self._launch("down", a.inner, a.hidden, _line, self.stream, self.part, layer.project_bias, self.active,
                      layer.down, layer.down_bias, **whole)  # fmt: skip
 
     def head(self, start=-1):
         """Logits, argmax and the next state from the residual stream; `start` is the new position, or -1: one more."""
         a, blocks = self.a, self.best.shape[1]
-        self._launch("head", a.hidden, a.vocab, lambda blocks: (blocks,), self.stream, *self.last_norm, self.output,
+        self._launch("head", a.hidden, a.vocab, _line, self.stream, *self.last_norm, self.output,
                      self.logits, self.best, self.place, BATCH=self.batch, HIDDEN=a.hidden, VOCAB=a.vocab,
                      EPSILON=a.epsilon)  # fmt: skip
         extra = {"launch_pdl": True} if self.early else {}
@@ -148,7 +149,8 @@ class Decoder:
         """The whole of ids [batch, token] from an empty cache, up to the next ids and the new position."""
         tokens = ids.shape[1]
         stream, more = self._through(ids, self.cache)
-        self.torch.add(stream.view(self.batch, tokens, -1)[:, -1], more.view(self.batch, tokens, -1)[:, -1], out=self.stream)
+        last, added = (part.view(self.batch, tokens, -1)[:, -1] for part in (stream, more))
+        self.torch.add(last, added, out=self.stream)
         self.head(start=tokens)
 
     def scores(self, ids):
@@ -184,6 +186,11 @@ class Decoder:
             stream, stream if more is None else more, gain, shift, out, ADD=more is not None, HIDDEN=self.a.hidden,
             EPSILON=self.a.epsilon, WIDTH=power_of_two(self.a.hidden))  # fmt: skip
         return out
+
+
+def _line(blocks):
+    """The grid of a kernel whose programs differ in their rows only."""
+    return (blocks,)
 
 
 def power_of_two(size):

@@ -21,6 +21,14 @@ def _begin(EARLY: tl.constexpr):
 
 
 @triton.jit
+def _begin_alone(EARLY: tl.constexpr):
+    """As `_begin`, but the next kernel starts only once everything before this one has ended."""
+    if EARLY:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
+
+
+@triton.jit
 def _matrix(start, OUT: tl.constexpr, IN: tl.constexpr, rows, columns):
     """The block of a matrix [OUT, IN]: these rows, all columns; zero outside."""
     return tl.load(start + rows[:, None] * IN + columns[None, :],
@@ -58,7 +66,10 @@ def qkv(state, stream, table, places, gain, shift, weight, bias, query, cache, s
     block = _matrix(weight, 3 * HIDDEN, HIDDEN, rows, columns)
     offset = tl.load(bias + rows, mask=rows < 3 * HIDDEN, other=0.0).to(tl.float32)
     g, s = tl.load(gain + columns, mask=inside, other=0.0), tl.load(shift + columns, mask=inside, other=0.0)
-    _begin(EARLY)
+    if FIRST:
+        _begin_alone(EARLY)
+    else:
+        _begin(EARLY)
     position = tl.load(state)
     for row in range(BATCH):
         if FIRST:
@@ -77,36 +88,52 @@ def qkv(state, stream, table, places, gain, shift, weight, bias, query, cache, s
 
 
 @triton.jit
+def _seen(cache, at, mask, IN: tl.constexpr):
+    """(keys, values) of a block of slots."""
+    return tl.load(cache + at, mask=mask, other=0.0), tl.load(cache + at + IN, mask=mask, other=0.0)
+
+
+@triton.jit
+def _attended(q, keys, values, filled, most, total, mixed):
+    """(highest score, sum of weights, weighted sum of values) after one more block of slots."""
+    score = tl.where(filled, tl.sum(keys.to(tl.float32) * q[None, :], axis=1), -float("inf"))
+    higher = tl.maximum(most, tl.max(score, axis=0))
+    share, kept = tl.exp(score - higher), tl.exp(most - higher)
+    mixed = mixed * kept + tl.sum(share[:, None] * values.to(tl.float32), axis=0)
+    return higher, total * kept + tl.sum(share, axis=0), mixed
+
+
+@triton.jit
 def attend(state, query, cache, weight, part, slots, SCALE: tl.constexpr,
            HIDDEN: tl.constexpr, HEADS: tl.constexpr, HEAD: tl.constexpr, HEAD_BLOCK: tl.constexpr,
            ROWS: tl.constexpr, SLOTS: tl.constexpr, EARLY: tl.constexpr):  # fmt: skip
     """One head over the filled slots, and its share of the output projection, to `part` [batch, heads, hidden].
 
     Programs that make other rows of the same head attend again: that costs less than a kernel more. The softmax runs
-    along blocks of SLOTS slots with a maximum that is corrected as it goes.
+    along blocks of SLOTS slots with a maximum that is corrected as it goes, from the newest slot on. The others were
+    written by earlier steps, and the first kernel of a step lets nothing start before those have ended: so the first
+    block is read early, like the weights.
     """
     head, row = tl.program_id(0), tl.program_id(2)
     rows, inner = tl.program_id(1) * ROWS + tl.arange(0, ROWS), tl.arange(0, HEAD_BLOCK)
-    inside = inner < HEAD
+    inside, slot = inner < HEAD, tl.arange(0, SLOTS)
     mask = (rows < HIDDEN)[:, None] & inside[None, :]
     block = tl.load(weight + rows[:, None] * HIDDEN + head * HEAD + inner[None, :], mask=mask, other=0.0)
-    _begin(EARLY)
     position = tl.load(state)
+    start = row * slots * 2 * HIDDEN + head * HEAD
+    at = start + slot[:, None] * 2 * HIDDEN + inner[None, :]
+    keys, values = _seen(cache, at, (slot < position)[:, None] & inside[None, :], HIDDEN)
+    _begin(EARLY)
     q = tl.load(query + row * HIDDEN + head * HEAD + inner, mask=inside, other=0.0) * SCALE
-    most, total, mixed = -float("inf"), 0.0, tl.zeros([HEAD_BLOCK], tl.float32)
-    start = 0
-    while start <= position:
-        slot = start + tl.arange(0, SLOTS)
-        seen = slot <= position
-        at = (row * slots + slot[:, None]) * 2 * HIDDEN + head * HEAD + inner[None, :]
-        key = tl.load(cache + at, mask=seen[:, None] & inside[None, :], other=0.0).to(tl.float32)
-        value = tl.load(cache + at + HIDDEN, mask=seen[:, None] & inside[None, :], other=0.0).to(tl.float32)
-        score = tl.where(seen, tl.sum(key * q[None, :], axis=1), -float("inf"))
-        higher = tl.maximum(most, tl.max(score, axis=0))
-        share, kept = tl.exp(score - higher), tl.exp(most - higher)
-        mixed = mixed * kept + tl.sum(share[:, None] * value, axis=0)
-        total = total * kept + tl.sum(share, axis=0)
-        most, start = higher, start + SLOTS
+    key, value = _seen(cache, start + position * 2 * HIDDEN + inner, inside, HIDDEN)
+    most, total, mixed = tl.sum(key.to(tl.float32) * q, axis=0), 1.0, value.to(tl.float32)
+    most, total, mixed = _attended(q, keys, values, slot < position, most, total, mixed)
+    done = SLOTS
+    while done < position:
+        filled = done + slot < position
+        keys, values = _seen(cache, at + done * 2 * HIDDEN, filled[:, None] & inside[None, :], HIDDEN)
+        most, total, mixed = _attended(q, keys, values, filled, most, total, mixed)
+        done += SLOTS
     out = tl.sum(block.to(tl.float32) * (mixed / total)[None, :], axis=1)
     tl.store(part + (row * HEADS + head) * HIDDEN + rows, out, mask=rows < HIDDEN)
 

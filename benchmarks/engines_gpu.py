@@ -1,0 +1,179 @@
+"""The engines of one GPU beside each other, and what a decode step of the fastest is made of.
+
+    python benchmarks/engines_gpu.py speed RAW               a table from a raw file of params/h200/engines.yaml
+    python benchmarks/engines_gpu.py agreement [MODEL]       top-1 with hf fp32 on 256 forced, varied tokens
+    python benchmarks/engines_gpu.py parts [MODEL] [DTYPE]   what a step and a prefill of `fused` are made of
+    python benchmarks/engines_gpu.py blocks [MODEL] [DTYPE]  a step with other sizes of a program, kernel by kernel
+
+The raw file comes from `llmresearch measure params/h200/engines.yaml --raw RAW`: the harness measures, each engine in
+its own processes. All times are in microseconds unless the table says otherwise.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from llmresearch import matrix, models, roofline
+from llmresearch.backends import backend, fused_decoder
+
+HERE = Path(__file__).resolve().parent
+PARAMS = HERE.parent / "params" / "h200" / "engines.yaml"
+FORCED_PROMPT, FORCED = 16, 256
+REPLAYS, ROUNDS = 200, 15
+SIZES = {"qkv": (4096, 8192, 16384), "attend": (4096, 8192, 16384), "up": (4096, 8192, 16384),
+         "down": (4096, 8192, 16384), "head": (8192, 16384, 32768)}  # fmt: skip
+WARPS = (2, 4, 8)
+
+
+def speed(raw):
+    """A frame: milliseconds per prefill or decoded token, how many times faster than hf fp16, share of the copy's limit."""
+    import llmresearch as lr
+
+    frame = lr.read(raw)
+    for row in frame[frame["status"] != "ok"].itertuples():
+        print(f"{row.backend} {row.dtype}, session {row.session}: {row.reason}")
+    good = lr.samples(frame)
+    each = np.where(good["phase"] == "decode", good["new_tokens"], 1)
+    good = good.assign(ms=good["seconds"] * 1e3 / each)
+    rows = []
+    for phase, part in good.groupby("phase", observed=True):
+        arms = dict(list(part.groupby(["backend", "dtype"], observed=True)))
+        base = arms[("hf", "fp16")]
+        for (name, dtype), cell in arms.items():
+            ratio = lr.median_ratio(base["ms"], cell["ms"], base["session"], cell["session"])
+            rows.append({"phase": phase, "engine": name, "dtype": dtype, "median_ms": cell["ms"].median(),
+                         "best_ms": cell["ms"].min(), "times_faster": ratio.value, "low": ratio.low, "high": ratio.high,
+                         "sessions": cell["session"].nunique(), "calls": len(cell)})  # fmt: skip
+    return pd.DataFrame(rows).sort_values(["phase", "median_ms"])
+
+
+def cell_of(model, name, dtype, **options):
+    """The cell of one engine on the scenario of the parameter file."""
+    values = matrix.measuring(matrix.load(PARAMS)) | {"models": [model], "sessions": 1}
+    entry = {"name": name, "dtypes": [dtype]} | options
+    return matrix.plan({"study": "engines"} | values | {"backends": [entry]})[0]
+
+
+def started(model, name, dtype, **options):
+    """(engine with the scenario's prompt, None), or (None, the sentence that says why not)."""
+    cell, folder = cell_of(model, name, dtype, **options), models.folder(model)
+    engine = backend(name)()
+    reason = engine.refuses(cell)
+    if reason:
+        return None, reason
+    engine.load(cell, folder)
+    engine.start(cell, [models.seeded_ids(models.check(model, folder).vocab, cell.prompt_tokens, 42, 0)])
+    return engine, None
+
+
+def agreement(model):
+    """A frame: each engine's argmax and losses on the same forced, varied ids, against hf fp32 on the same device."""
+    ids = models.seeded_ids(models.check(model, models.folder(model)).vocab, FORCED_PROMPT + FORCED, 42, 1_000_000)
+    rows, base = [], None
+    wanted = [(entry["name"], dtype) for entry in matrix.load(PARAMS)["backends"] for dtype in entry["dtypes"]]
+    for name, dtype in sorted(wanted, key=lambda pair: pair != ("hf", "fp32")):
+        engine, reason = started(model, name, dtype)
+        if reason:
+            print(f"{name} {dtype}: {reason}")
+            continue
+        found = engine.forced(ids, FORCED_PROMPT)
+        engine.close()
+        base = base or found
+        rows.append({"engine": name, "dtype": dtype, "forced": FORCED, "distinct": len(set(found["top1"])),
+                     "top1_agreement": np.mean(np.equal(found["top1"], base["top1"])),
+                     "most_nll_difference": np.abs(np.subtract(found["nll"], base["nll"])).max()})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def parts(model, dtype):
+    """A frame: microseconds of a step and of a prefill, and of what they consist of; medians over rounds."""
+    engine, reason = started(model, "fused", dtype)
+    if reason:
+        sys.exit(reason)
+    decoder = engine.model
+    read = sum(t.numel() * t.element_size() for t in decoder.tensors()) - decoder.places.nbytes
+    copied = roofline.measure("cuda")["copy_bytes_per_s"]
+    rows = [("step: id on the host in, next id on the host out", timed_step(engine), "wall clock"),
+            ("step: graph replays back to back, no host between them", on_device(engine, decoder.step), "device events"),
+            ("  its layers", on_device(engine, lambda: [decoder.layer(i) for i in range(decoder.a.layers)]), "device events"),
+            ("  its answer: last norm, output layer, argmax", on_device(engine, decoder.head), "device events")]  # fmt: skip
+    rows += [(f"limit: {read / 1e6:.0f} MB of weights at a copy's {copied / 1e12:.2f} TB/s", read / copied * 1e6, "derived")]
+    rows += [("prefill: ids on the host in, next id on the host out", timed(engine, engine.prefill, "prefill"), "wall clock")]
+    rows += [("prefill: on the device alone", on_device(engine, lambda: decoder.prompt(engine._prompt_run(engine.prompt_tokens)[0])), "device events")]
+    rows += [(f"step with {label}", timed_step(started(model, "fused", dtype, **options)[0]), "wall clock")
+             for label, options in (("dependent_launch: false", {"dependent_launch": False}),
+                                    ("cuda_graph: false", {"cuda_graph": False}))]  # fmt: skip
+    found = pd.DataFrame(rows, columns=["what", "us", "how"])
+    return found.assign(times_limit=found["us"] / (read / copied * 1e6))
+
+
+def timed(engine, call, phase):
+    """Median microseconds of a call, prepared and settled as the harness does."""
+    took = []
+    for _ in range(ROUNDS):
+        engine.prepare(phase)
+        engine.marks.clear()
+        engine.settle()
+        start = time.perf_counter_ns()
+        call()
+        engine.settle()
+        took.append((time.perf_counter_ns() - start) / 1e3)
+    return float(np.median(took[3:]))
+
+
+def timed_step(engine):
+    """Median microseconds of a decoded token."""
+    return timed(engine, engine.decode, "decode") / engine.new_tokens
+
+
+def on_device(engine, work):
+    """Median microseconds of `work`, recorded once and replayed back to back, by device events."""
+    torch = engine.torch
+    with torch.no_grad():
+        engine.model.restart(engine.prompt_tokens, 0)
+        run = engine._recorded(work)
+    took, events = [], [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+    for _ in range(ROUNDS):
+        engine.model.restart(engine.prompt_tokens, 0)
+        torch.cuda.synchronize()
+        events[0].record()
+        for _ in range(engine.new_tokens - 1):
+            run()
+        events[1].record()
+        torch.cuda.synchronize()
+        took.append(events[0].elapsed_time(events[1]) * 1e3 / (engine.new_tokens - 1))
+    return float(np.median(took[3:]))
+
+
+def blocks(model, dtype):
+    """A frame: microseconds of a step on the device with one kernel's size and warps changed at a time."""
+    engine, reason = started(model, "fused", dtype)
+    if reason:
+        sys.exit(reason)
+    rows, kept = [], dict(fused_decoder.BLOCKS)
+    for name, sizes in SIZES.items():
+        for size in sizes:
+            for warps in WARPS:
+                fused_decoder.BLOCKS[name] = (size, warps)
+                engine.model.reserve(engine.batch, engine.model.slots)
+                rows.append({"kernel": name, "elements": size, "warps": warps, "us": on_device(engine, engine.model.step),
+                             "chosen": kept[name] == (size, warps)})  # fmt: skip
+        fused_decoder.BLOCKS[name] = kept[name]
+    return pd.DataFrame(rows).sort_values(["kernel", "us"])
+
+
+def main(which, *arguments):
+    start = time.time()
+    table = {"speed": speed, "agreement": agreement, "parts": parts, "blocks": blocks}[which]
+    given = list(arguments) if which == "speed" else [*arguments, *["gpt2", "fp16"][len(arguments) :]]
+    found = table(*given[: table.__code__.co_argcount])
+    print(found.to_markdown(index=False, floatfmt=".4g"))
+    print(json.dumps({"command": which, "seconds": round(time.time() - start)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:]) if len(sys.argv) > 1 else sys.exit(__doc__)
