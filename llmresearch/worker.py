@@ -25,6 +25,7 @@ def main():
     work = json.load(sys.stdin)
     kind = backend_class(from_json(work["cells"][0]["cell"]).backend)
     engines, loaded = [kind()], None
+    _foretell(engines[0], work["cells"])
     for entry in work["cells"]:
         cell = from_json(entry["cell"])
         found = _attempt(lambda: _refusal(engines[0].refuses(cell)))
@@ -32,6 +33,12 @@ def main():
             loaded = loaded or _loaded(engines[0], cell, work["folder"], tell)
             found = loaded if loaded["status"] != "ok" else _attempt(lambda: _cell(engines, cell, entry, work["folder"], tell))
         tell({"cell": found})
+
+
+def _foretell(engine, entries):
+    """Tells an engine that is built for shapes all that this process will ask of it."""
+    if hasattr(engine, "expects"):
+        engine.expects([(from_json(entry["cell"]), entry["ids"]) for entry in entries])
 
 
 def _private_pipe():

@@ -122,9 +122,12 @@ def _spawn(cell, words):
 
 
 def environment(cell):
-    """The worker's environment: this package importable, and as many compute threads as the cell says."""
+    """The worker's environment: this package importable, as many compute threads as the cell says, and who started it.
+
+    LLMRESEARCH_PYTHON is for what an engine's own environment lacks: exporting a model.
+    """
     threads = str(cell.threads or timing.available_cores())
     home = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return os.environ | {"PYTHONPATH": path} | dict.fromkeys(names, threads)
+    return os.environ | {"PYTHONPATH": path, "LLMRESEARCH_PYTHON": sys.executable} | dict.fromkeys(names, threads)

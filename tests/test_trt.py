@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from llmresearch import export, models
+from llmresearch import export, matrix, models, runner
 from llmresearch.backends import trt, trt_build, trt_profiles, trt_versions
 from llmresearch.backends.trt import Trt, TrtRtx
 from llmresearch.backends.trt_build import EngineError
 from llmresearch.backends.trt_device import Device
 from llmresearch.export import Variant
 from llmresearch.failures import classify_failure
+from llmresearch.frames import read
 from tests import stand_in_trt
 from tests.tiny_models import made, reference
 
@@ -316,3 +317,31 @@ def test_without_library_driver_or_pycuda_the_reason_says_so(monkeypatch):
     monkeypatch.setattr(trt_versions, "driver_lack", lambda: None)
     monkeypatch.setattr(trt, "find_spec", lambda name: None)
     assert Trt().refuses(cell()).endswith("needs pycuda, not installed here: pip install pycuda.")
+
+
+@needs_rtx
+def test_a_worker_refuses_every_cell_where_there_is_no_driver_and_the_run_goes_on(tmp_path):
+    asked = {"backends": ["trt-rtx", "fake"], "device": "cuda", "repetitions": 2, "warmup": 0}
+    if trt_versions.driver_lack() is None:
+        pytest.skip("this machine has a driver.")
+    frame = read(runner.measure(matrix.plan(asked), tmp_path / "raw.jsonl", progress=False))
+    found = frame.groupby("backend")["status"].first()
+    assert found["trt-rtx"] == "refused"
+    assert "needs a CUDA device to run an engine; no NVIDIA driver" in frame[frame.backend == "trt-rtx"]["reason"].iloc[0]
+
+
+def test_another_interpreter_exports_without_the_paths_of_the_engines_own(monkeypatch, tmp_path):
+    seen = {}
+
+    def run(command, env, **rest):
+        seen.update(command=command, env=env)
+        return SimpleNamespace(returncode=1, stderr="ExportError: enough")
+
+    monkeypatch.setattr(export.subprocess, "run", run)
+    for name in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH"):
+        monkeypatch.setenv(name, "engine")
+    monkeypatch.setenv("LLMRESEARCH_PYTHON", "/elsewhere/python")
+    with pytest.raises(export.ExportError, match="enough"):
+        export.artifact(made("qwen2", tmp_path / "other"), Variant(form="slots"))
+    assert seen["command"][0] == "/elsewhere/python"
+    assert "engine" not in seen["env"].values() and seen["env"]["LLMRESEARCH_CACHE"]

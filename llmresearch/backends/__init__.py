@@ -19,6 +19,7 @@ A backend is a class with these methods; `fake.py` is the smallest complete one.
 `clock` returns integer nanoseconds. `decode` and `e2e` append `clock()` to `marks` once each token is on the host.
 `needs_weights = False` says that the engine wants no model folder (a function of the cell: whether this one does),
 `remains()` gives evidence of a load that failed, `virtual = True` that its clock is not the machine's.
+An engine that is built for shapes may add `expects([(cell, ids), …])`, told before `load` what its process will measure.
 A CUDA engine may add `device_start()` and `device_seconds()` (device events around a call), an engine with a server of
 its own `processes()` (ids of the processes that do its work).
 """
@@ -38,6 +39,8 @@ BACKENDS = {
     "hf-slowed": "hf_slowed.HfSlowed",
     "vllm": "vllm_offline.Vllm",
     "fused": "fused.Fused",
+    "trt": "trt.Trt",
+    "trt-rtx": "trt.TrtRtx",
 }
 
 # The names of the earlier studies: (backend, device, dtype or None).

@@ -5,6 +5,7 @@ process of its own.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,16 +19,19 @@ from .variant import DATA, FACTS, MODEL, Variant, source_sha256
 __all__ = ["DATA", "FACTS", "MODEL", "ExportError", "Variant", "artifact", "cached", "facts", "source_sha256"]
 
 TIMEOUT_S = 1800
+STACK = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH")  # an engine's own: wrong for another interpreter
 
 
-def artifact(folder, variant=Variant(), python=sys.executable):
+def artifact(folder, variant=Variant(), python=None):
     """Path of the exported model.onnx; made once per content of the weights and variant.
 
-    Raises ExportError for a model that is not supported or cannot be built, in one sentence.
+    `python` is the interpreter that has onnx: without it LLMRESEARCH_PYTHON, which a worker has from the process
+    that started it, or else this one. Raises ExportError for a model that is not supported or cannot be built, in
+    one sentence.
     """
     place = cached(folder, variant)
     if not (place / FACTS).is_file():
-        _make(folder, place, variant, python)
+        _make(folder, place, variant, python or os.environ.get("LLMRESEARCH_PYTHON") or sys.executable)
     facts(place)
     return place / MODEL
 
@@ -74,9 +78,11 @@ def _make(folder, place, variant, python):
 
 def _run(command, folder):
     home = Path(__file__).resolve().parents[2]
+    foreign = STACK if command[0] != sys.executable else ()
+    surroundings = {name: value for name, value in os.environ.items() if name not in foreign}
     try:
         done = subprocess.run(
-            command, cwd=home, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            command, cwd=home, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=surroundings
         )
     except subprocess.TimeoutExpired as error:
         raise ExportError(
