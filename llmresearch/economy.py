@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from . import joules
-from .cost import HOUR_S, MILLION, Rent, as_price, cost_per_million_tokens, gco2e, kwh, of_kind, times, tokens_per_dollar
+from .cost import HOUR_S, KWH_J, MILLION, Rent, as_price, cost_per_million_tokens, gco2e, kwh, of_kind, times, tokens_per_dollar
 from .frames import first_calls, steady
 from .intervals import NAN, Estimate
 from .joules import CHOICE, named
@@ -15,6 +15,12 @@ from .spending import ApiPrice, against_api, pays_after, tco
 from .stats.estimates import center_of_sessions, quantile, rate, session_labels
 
 PHASES = ["prefill", "decode"]
+
+
+def shown(table, *without):
+    """The table as a page shows it: without a model or scenario that is the same in all rows, and without `without`."""
+    same = [name for name in ("model", "scenario") if name in table and table[name].nunique() <= 1]
+    return table.drop(columns=[name for name in (*same, *without) if name in table])
 
 
 def _used(frame):
@@ -55,13 +61,13 @@ def of_mix(frame, mix, price):
         speed = center_of_sessions(part["tokens_per_s"])
         cost = cost_per_million_tokens(speed, price)
         rows.append(dict(zip(CHOICE, key)) | {"sessions": len(part), "tokens_per_s": speed, "usd_per_million": cost,
-                                              "tokens_per_dollar": tokens_per_dollar(cost)})  # fmt: skip
+                                              "tokens_per_dollar": tokens_per_dollar(cost.value)})  # fmt: skip
     return pd.DataFrame(rows, columns=[*CHOICE, "sessions", "tokens_per_s", "usd_per_million", "tokens_per_dollar"])
 
 
 def ranking(sessions, value="tokens_per_s", largest=True):
-    """One row per model, scenario and engine, the best first: its ratio to the best in cost (an Estimate, paired by
-    session, at a level that holds for all pairs), in how many sessions it came first, and the verdict.
+    """One row per model, scenario and engine, the best first: its ratio to the best in cost or joules (an Estimate,
+    paired by session, at a level that holds for all pairs), in how many sessions it came first, and the verdict.
 
     verdict: winner (every other is dearer), no winner, dearer, or not told apart (the interval holds 1).
     """
@@ -69,24 +75,41 @@ def ranking(sessions, value="tokens_per_s", largest=True):
     for key, part in sessions.groupby(["model", "scenario"], observed=True, sort=True):
         wide = part.pivot_table(index="session", columns="engine", values=value, observed=True).dropna()
         wide = 1 / wide if largest else wide
-        rows += [dict(zip(["model", "scenario"], key)) | row for row in _ranked(wide)]
-    columns = ["model", "scenario", "rank", "engine", "cost_over_best", "first_in", "sessions", "verdict"]
+        rows += [dict(zip(["model", "scenario"], key)) | row for row in _ranked(wide, _errors(part, value))]
+    columns = ["model", "scenario", "rank", "engine", "ratio_to_best", "first_in", "sessions", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _ranked(cost):
+def _errors(part, value):
+    """{engine: the meter's mean error as a share}; nothing where a table has none (a clock's is nothing beside a call)."""
+    if "low" not in part:
+        return {}
+    share = (part["high"] - part["low"]) / 2 / part[value].abs()
+    return share.groupby(part["engine"], observed=True).mean().to_dict()
+
+
+def _ratio(over, under, level, errors=(0.0, 0.0)):
+    """over / under, paired by session, as an Estimate; the meters' errors (shares) are added in quadrature to its logarithm."""
+    e, error = center_of_sessions(over / under, level), math.hypot(*errors)
+    if not (error and e.low > 0):
+        return e
+    low, high = (e.value * math.exp(side * math.hypot(math.log(end / e.value), error)) for side, end in ((-1, e.low), (1, e.high)))
+    return Estimate(e.value, low, high, e.n, e.unit_of_replication, f"{e.method}; and the meter's error")
+
+
+def _ranked(cost, errors):
     """The rows of one scenario; `cost`: sessions by engines, all there."""
     if cost.empty:
         return []
     order = list(np.exp(np.log(cost).mean()).sort_values().index)
     pairs = max(1, len(order) * (len(order) - 1) // 2)
-    ratios = [center_of_sessions(cost[name] / cost[order[0]], 1 - 0.05 / pairs) for name in order]
+    ratios = [_ratio(cost[name], cost[order[0]], 1 - 0.05 / pairs, (errors.get(name, 0.0), errors.get(order[0], 0.0))) for name in order]
     told = [r.low > 1 for r in ratios[1:]]
     words = ["only one" if len(order) == 1 else "winner" if all(told) else "no winner",
              *("dearer" if dear else "not told apart" for dear in told)]  # fmt: skip
     first = cost.idxmin(axis=1).value_counts()
     ratios[0] = Estimate(1.0, 1.0, 1.0, len(cost), "session", "the best itself")
-    return [{"rank": i + 1, "engine": name, "cost_over_best": ratio, "first_in": int(first.get(name, 0)), "sessions": len(cost),
+    return [{"rank": i + 1, "engine": name, "ratio_to_best": ratio, "first_in": int(first.get(name, 0)), "sessions": len(cost),
              "verdict": word} for i, (name, ratio, word) in enumerate(zip(order, ratios, words))]  # fmt: skip
 
 
@@ -95,24 +118,27 @@ def relative(sessions, baseline, value="tokens_per_s", largest=True):
     rows = []
     for key, part in sessions.groupby(["model", "scenario"], observed=True, sort=True):
         wide = part.pivot_table(index="session", columns="engine", values=value, observed=True, dropna=False)
+        errors, wide = _errors(part, value), 1 / wide if largest else wide
         for name in wide.columns.drop(baseline, errors="ignore"):
-            base = wide[baseline] if baseline in wide else wide[name] * NAN
-            both = (base / wide[name] if largest else wide[name] / base).dropna()
-            ratio = center_of_sessions(both) if len(both) else Estimate(NAN, NAN, NAN, 0, "session", "not measured")
+            both = wide[[name, baseline]].dropna() if baseline in wide else wide[:0]
+            ratio = Estimate(NAN, NAN, NAN, 0, "session", "not measured")
+            if len(both):
+                ratio = _ratio(both[name], both[baseline], 0.95, (errors.get(name, 0.0), errors.get(baseline, 0.0)))
             rows.append(dict(zip(["model", "scenario"], key)) | {"engine": name, "baseline": baseline, "ratio": ratio})
     return pd.DataFrame(rows, columns=["model", "scenario", "engine", "baseline", "ratio"])
 
 
 def tiers(mixed, prices):
     """The usd_per_million of each choice at each machine of a price file, a column a tier: this machine's rate at the
-    other's price, as if every hour paid for were used.
+    other's price, as if every hour paid for were used. `within` is the rate's interval as a share of each figure, ±.
     """
     rows = []
     for row, machine in product(mixed.to_dict("records"), prices.rent):
         rents = {rent.tier: rent for rent in prices.rents() if rent.name == machine["name"]}
-        costs = {tier: cost_per_million_tokens(row["tokens_per_s"], rent) for tier, rent in rents.items()}
-        rows.append({name: row[name] for name in CHOICE} | {"machine": machine["name"]} | costs)
-    return pd.DataFrame(rows, columns=None if rows else [*CHOICE, "machine"])
+        costs = {tier: cost_per_million_tokens(row["tokens_per_s"].value, rent) for tier, rent in rents.items()}
+        rows.append({name: row[name] for name in CHOICE} | {"machine": machine["name"]} | costs
+                    | {"within": row["tokens_per_s"].relative_half_width})
+    return pd.DataFrame(rows, columns=None if rows else [*CHOICE, "machine", "within"])
 
 
 def owned(mixed, energies, own):
@@ -151,17 +177,21 @@ def carbon(energies, grids):
 def energy_table(frame):
     """Energy by phase: joules per token above idle with its interval, kWh per million, tokens per kWh, watts, why not."""
     found = joules.per_token(frame)
-    per_kwh = [_turned(e, 3.6e6) for e in found["joules_per_token"]]
-    million = [kwh(times(e, MILLION)) for e in found["joules_per_token"]]
-    return found.assign(kwh_per_million=million, tokens_per_kwh=per_kwh)[
-        [*CHOICE, "phase", "sessions", "joules_per_token", "kwh_per_million", "tokens_per_kwh", "watts", "idle_w", "counter", "why"]]
+    per_kwh = [KWH_J / e.value if e.value > 0 else NAN for e in found["joules_per_token"]]
+    found = found.assign(kwh_per_million=[kwh(times(e, MILLION)) for e in found["joules_per_token"]], tokens_per_kwh=per_kwh)
+    return found[[*CHOICE, "phase", "sessions", "joules_per_token", "kwh_per_million", "tokens_per_kwh", "watts"]]
 
 
-def _turned(e, amount):
-    """amount / e, with no upper end where e may be zero."""
-    if not e.value > 0:
-        return Estimate(NAN, NAN, NAN, e.n, e.unit_of_replication, e.method)
-    return Estimate(amount / e.value, amount / e.high, amount / e.low if e.low > 0 else math.inf, e.n, e.unit_of_replication, e.method)
+def counters(frame):
+    """One row per engine: the energy counter and what it covers, idle power in watts, windows taken and known, and why
+    the others are unknown (each reason once).
+    """
+    rows = []
+    for name, part in joules.windows(frame).groupby("engine", observed=True, sort=True):
+        rows.append({"engine": name, "counter": next(iter(part["counter"].dropna()), "none"), "idle_w": part["idle_w"].median(),
+                     "windows": len(part), "known": int(part["joules_per_token"].notna().sum()),
+                     "why_unknown": "; ".join(part["why"].dropna().unique()) or None})  # fmt: skip
+    return pd.DataFrame(rows, columns=["engine", "counter", "idle_w", "windows", "known", "why_unknown"])
 
 
 def efficiency(frame):

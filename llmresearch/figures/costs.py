@@ -44,11 +44,8 @@ def pareto(speed, cost):
 def _choice(ax, row, x, y, name, look, best):
     colour, marker = look
     spread = [_edges(row, x), _edges(row, y)]
-    ax.errorbar(row[x], row[y], spread[1], spread[0], fmt=marker, color=colour, capsize=2,
+    ax.errorbar(row[x], row[y], spread[1], spread[0], fmt=marker, color=colour, capsize=2, label=name,
                 mfc=colour if best else "white", elinewidth=1.1, ms=7, zorder=3)  # fmt: skip
-    ax.annotate(
-        name, (row[x], row[y]), (7, 5), textcoords="offset points", size=8.5, color=INK if best else SOFT
-    )
 
 
 def _edges(row, name):
