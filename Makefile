@@ -8,7 +8,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SMOKE := $(wildcard params/*.smoke.yaml)
 
-.PHONY: reports test lab hooks
+.PHONY: reports test lab calculator hooks
 .DELETE_ON_ERROR:
 
 reports: .venv/installed
@@ -20,6 +20,9 @@ test: .venv/installed
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks
+
+calculator: .venv/installed
+	$(BIN)/python -m llmresearch.widgets
 
 hooks: .venv/installed
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev]"
