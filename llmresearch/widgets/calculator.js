@@ -88,7 +88,7 @@ function copyable(title, name) {
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   });
   button.setAttribute("aria-label", `Copy: ${title}`);
-  return { box: make("div", { class: "lr-copy" }, make("h3", {}, title), make("pre", { tabindex: 0, role: "group", "aria-label": title }, text), button), text };
+  return { box: make("div", { class: "lr-copy" }, make("h2", {}, title), make("pre", { tabindex: 0, role: "group", "aria-label": title }, text), button), text };
 }
 
 function theme(el) {

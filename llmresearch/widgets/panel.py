@@ -75,6 +75,14 @@ def _size(part):
     return shown(part.value, part.low, part.high, "B")
 
 
+def _tokens(part):
+    return f"{part.value:,.0f} [{part.low:,.0f}, {part.high:,.0f}]"
+
+
+def _kib(size):
+    return f"{size / 2**10:,.4g} KiB"
+
+
 def _cards(found):
     """What follows from the estimate: a name, a number, what it is."""
     question = found.estimate.question
@@ -87,17 +95,18 @@ def _cards(found):
     for name, title in (("ttft_seconds", "First token"), ("tpot_seconds", "A further token")):
         number, note = ("unknown", found.silent.get("speed", "")) if speed is None else _time(speed, name)
         rows.append((name.split("_")[0], title, number, note))
-    return '<dl class="lr-cards">' + "".join(
-        f'<div><dt>{title}</dt><dd><b data-lr="{name}">{escape(number)}</b><small>{escape(note)}</small></dd></div>'
+    cards = (
+        f'<li><span>{title}</span><b data-lr="{name}">{escape(number)}</b><small>{escape(note)}</small></li>'
         for name, title, number, note in rows
-    ) + "</dl>"  # fmt: skip
+    )
+    return f'<ul class="lr-cards">{"".join(cards)}</ul>'
 
 
 def _spared(found):
     spared = found.kv_saving
     if spared is None:
         return found.silent["kv_saving"]
-    return f"{shown(spared.per_token, unit='B')} a token, {shown(spared.load, unit='B')} of this load"
+    return f"{_kib(spared.per_token)} a token, {shown(spared.load, unit='B')} of this load"
 
 
 def _time(speed, name):
@@ -110,14 +119,15 @@ def _time(speed, name):
 def _table(found):
     """Every component with its interval and label; its formula and provenance open below it."""
     rows = "".join(_why(name, getattr(found.estimate, name), found.why[name]) for name in (*PARTS, *_AFTER))
-    return f'<section aria-label="Components and why"><h3>What it is made of, and why</h3>{rows}</section>'
+    return f'<section aria-label="Components and why"><h2>What it is made of, and why</h2>{rows}</section>'
 
 
 _AFTER = ("required", "budget", "kv_per_token", "kv_pool_tokens")
 
 
 def _why(name, part, why):
-    size = f"{part.value:,.0f} [{part.low:,.0f}, {part.high:,.0f}]" if name == "kv_pool_tokens" else _size(part)
+    kinds = {"kv_pool_tokens": _tokens, "kv_per_token": lambda part: _kib(part.value)}
+    size = kinds.get(name, _size)(part)
     return (
         f'<details class="lr-why" data-part="{name}"><summary title="{escape(why.formula)}">'
         f'<i class="lr-swatch lr-{name}"></i><span>{WORDS[name]}</span><b>{escape(size)}</b>'
@@ -130,7 +140,7 @@ def _notes(found):
     estimate = found.estimate
     parts = (("Change", estimate.advice), ("Assumed", estimate.assumed), ("Wider", estimate.wider))
     return "".join(
-        f"<h3>{title}</h3><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+        f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
         for title, lines in parts if lines
     )  # fmt: skip
 

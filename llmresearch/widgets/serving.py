@@ -15,7 +15,12 @@ from .. import root
 PAGES = ("calculator", "dashboard")
 RENDER = "/voila/render"
 TEMPLATES = Path(__file__).parent / "jupyter"
-OURS = ("--Voila.ip=127.0.0.1", "--template=llmresearch", "--VoilaConfiguration.allow_template_override=NO")
+NOT_FOR_VOILA = ("nbdime-jupyterlab", "@voila-dashboards/jupyterlab-preview")
+"""Extensions of JupyterLab that fail in Voila's page for want of an editor; its own parts cannot be told by name."""
+OURS = (
+    "--Voila.ip=127.0.0.1", "--template=llmresearch", "--VoilaConfiguration.allow_template_override=NO",
+    f"--VoilaConfiguration.extension_denylist={list(NOT_FOR_VOILA)}",
+)  # fmt: skip
 
 
 class Served(Voila):
