@@ -1,5 +1,6 @@
 """ONNX Runtime: the cache is written in place, what ran is read back, and what cannot be measured is refused."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -136,6 +137,7 @@ def test_what_ran_is_read_back(gpt2):
     assert found["ran"]["CPUExecutionProvider"]["Attention"] == 2
     assert found["ran"]["CPUExecutionProvider"]["TensorScatter"] == 4
     assert found["model_sha256"] == models.describe(gpt2).content_sha256
+    assert found["copies_to_or_from_host"] == 0
     assert found["cache_bytes"] == 2 * 2 * (2 * 2 * 64 * 16) * 4
 
 
@@ -158,6 +160,45 @@ def test_an_int8_cell_without_integer_kernels_fails(gpt2):
     with pytest.raises(ort_session.OrtError, match="no int8 layers ran") as caught:
         engine.evidence()
     assert classify_failure(str(caught.value)).kind == "invalid output"
+
+
+def test_on_a_gpu_all_nodes_that_ran_elsewhere_and_all_copies_are_named(monkeypatch):
+    ran = {
+        "CUDAExecutionProvider": {"MatMul": 49, "MemcpyToHost": 2, "MemcpyFromHost": 1},
+        "CPUExecutionProvider": {"TensorScatter": 24},
+    }
+    found = evidence_of(ran, cell(device="cuda", dtype="fp16"), monkeypatch)
+    assert found["fell_back"] == {"TensorScatter": 24} and found["copies_to_or_from_host"] == 3
+    assert found["cuda_graph"] is True and found["dtype"] == "fp16"
+
+
+def test_int8_kernels_on_the_processor_are_no_int8_cell_of_a_gpu(monkeypatch):
+    ran = {"CUDAExecutionProvider": {"MatMul": 49}, "CPUExecutionProvider": {"MatMulNBits": 49}}
+    with pytest.raises(ort_session.OrtError, match=r"no int8 layers ran on cuda, only \['MatMul', 'MatMulNBits'\]"):
+        evidence_of(ran, cell(device="cuda", dtype="int8"), monkeypatch)
+    ran = {"CUDAExecutionProvider": {"MatMulNBits": 49}}
+    found = evidence_of(ran, cell(device="cuda", dtype="int8"), monkeypatch)
+    assert found["quantised"] == {"MatMulNBits": 49} and found["fell_back"] == {}
+
+
+def evidence_of(ran, asked, monkeypatch):
+    """The evidence of a session of whose nodes a profile said `ran`."""
+    facts = {"initializer_elements": {{"fp16": "FLOAT16", "int8": "UINT8"}[asked.dtype]: 7}, "variant": {"method": None}}
+    facts |= dict.fromkeys(("params", "opset", "bytes", "sha256", "data_sha256", "calibration"))
+    session = SimpleNamespace(
+        get_providers=list, get_provider_graph_assignment_info=list,
+        get_modelmeta=lambda: SimpleNamespace(custom_metadata_map={}),
+        get_session_options=lambda: SimpleNamespace(intra_op_num_threads=1),
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(__version__="0"))
+    return ort_session.evidence(session, "model.onnx", facts, ran, asked, None)
+
+
+def test_cuda_graphs_and_full_precision_are_what_the_session_is_opened_with():
+    (name, options), processor = ort_session._providers("cuda", graphs=True)
+    assert (name, processor) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options == {"enable_cuda_graph": "1", "use_tf32": "0"}
+    assert ort_session._providers("cuda", graphs=False)[0][1]["enable_cuda_graph"] == "0"
 
 
 @needs_engine
@@ -213,7 +254,8 @@ def test_loading_again_lets_go_of_the_first_session(gpt2):
 @pytest.mark.parametrize("values, words", [
     ({"options": {"grph": 1}}, "unknown option 'grph'. Known options: method, onnx, cuda_graph"),
     ({"dtype": "fp16"}, "computes fp16 in fp32 on a processor.* On cpu it measures fp32 and int8"),
-    ({"dtype": "int8", "device": "cuda"}, "would run 8-bit matrices of this kind on the processor"),
+    ({"dtype": "int8", "device": "cuda", "options": {"method": "static"}},
+     "would run 8-bit matrices of method static on the processor. On cuda it measures blocks."),
     ({"dtype": "int8", "options": {"method": "gptq"}}, "method 'gptq' is none of blocks, dynamic, static"),
 ])  # fmt: skip
 def test_what_cannot_be_measured_is_refused_with_the_reason(values, words):

@@ -13,11 +13,10 @@ from ..export.variant import METHODS
 from ..records import LlmResearchError
 from ..timing import available_cores
 
-DTYPES = {"cpu": ("fp32", "int8"), "cuda": ("fp32", "fp16")}
-WHY = {
-    ("cpu", "fp16"): "computes fp16 in fp32 on a processor, with casts in between",
-    ("cuda", "int8"): "would run 8-bit matrices of this kind on the processor",
-}
+DTYPES = {"cpu": ("fp32", "int8"), "cuda": ("fp32", "fp16", "int8")}
+WHY = {("cpu", "fp16"): "computes fp16 in fp32 on a processor, with casts in between"}
+ON_CUDA = ("blocks",)  # ways to 8 bits whose operator has a CUDA kernel; the others are the processor's
+MOVES = ("MemcpyToHost", "MemcpyFromHost")
 INTEGER = (
     "DynamicQuantizeMatMul",
     "MatMulIntegerToFloat",
@@ -48,6 +47,11 @@ def refusal(cell, name, options):
     method = cell.options.get("method", METHODS[0])
     if method not in METHODS:
         return f"{name}: method {method!r} is none of {', '.join(METHODS)}."
+    if cell.device == "cuda" and cell.dtype == "int8" and method not in ON_CUDA:
+        return (
+            f"{name}: ONNX Runtime would run 8-bit matrices of method {method} on the processor. "
+            f"On cuda it measures {' and '.join(ON_CUDA)}."
+        )
     if find_spec("onnxruntime") is None:
         package = "onnxruntime-gpu" if cell.device == "cuda" else "onnxruntime"
         return f"{name}: needs onnxruntime, not installed here: pip install {package}."
@@ -79,6 +83,8 @@ def opened(path, cell, profile=None):
     import onnxruntime as ort
 
     ort.set_default_logger_severity(QUIET)
+    if cell.device == "cuda":
+        ort.preload_dlls(msvc=False)  # CUDA's and cuDNN's libraries from their packages, where those are installed
     options = ort.SessionOptions()
     options.intra_op_num_threads = cell.threads or available_cores()
     options.inter_op_num_threads = 1
@@ -247,10 +253,12 @@ def evidence(session, path, facts, ran, cell, buffers):
     """What really ran; OrtError where an int8 cell has no integer kernel."""
     import onnxruntime as ort
 
-    integer = {op: n for counts in ran.values() for op, n in counts.items() if op in INTEGER}
+    on_device = ran.get(PROVIDERS[cell.device], {})
+    integer = {op: n for op, n in on_device.items() if op in INTEGER}
     if cell.dtype == "int8" and not integer:
         raise OrtError(
-            f"{path}: no int8 layers ran, only {sorted(set().union(*ran.values()))}. Do not trust its label."
+            f"{path}: no int8 layers ran on {cell.device}, only {sorted(set().union(*ran.values()))}. "
+            "Do not trust its label."
         )
     elements = facts["initializer_elements"]
     kept = {"FLOAT": "fp32", "FLOAT16": "fp16", "INT8": "int8", "UINT8": "int8"}
@@ -265,6 +273,7 @@ def evidence(session, path, facts, ran, cell, buffers):
     return {
         "engine": "onnxruntime", "onnxruntime": ort.__version__, "dtype": kept[held], "device": cell.device,
         "providers": session.get_providers(), "assigned": _assigned(session), "ran": ran, "fell_back": elsewhere,
+        "copies_to_or_from_host": sum(n for counts in ran.values() for op, n in counts.items() if op in MOVES),
         "quantised": integer, "method": facts["variant"]["method"], "weights": elements, "parameters": facts["params"],
         "opset": facts["opset"], "onnx_bytes": facts["bytes"], "export_seconds": facts.get("export_seconds"),
         "sampled": facts.get("sampled"), "onnx_sha256": facts["sha256"],
