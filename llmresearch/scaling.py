@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from .stats.estimates import median_ratio
 from .fits.power_laws import power_law
@@ -137,6 +138,26 @@ def per_token(points):
     tokens = np.where(points["phase"] == "prefill", points["prompt_tokens"], points["new_tokens"])
     scaled = {name: points[name] / tokens for name in ("median", "low", "high")}
     return points.assign(tokens=tokens, **scaled)
+
+
+def decode_fractions(frame):
+    """One row per engine, model, scenario and length: decode's share of prefill + decode (1 is the whole request), with
+    the t interval over sessions of `share`; nan edges below two sessions.
+
+    A session's share is made of its own medians: phases of one process belong together.
+    """
+    keys = [*ENGINE, "model", "scenario", "prompt_tokens", "new_tokens"]
+    used = steady(frame)
+    used = used[used["phase"].isin(["prefill", "decode"])]
+    times = used.groupby([*keys, "session", "phase"], observed=True)["seconds"].median().unstack("phase")
+    times = times.reindex(columns=["prefill", "decode"]).dropna()
+    shares = (times["decode"] / times.sum(axis=1)).groupby(keys, observed=True)
+    found = shares.agg(share="mean", sd="std", sessions="size").reset_index()
+    half = special.stdtrit(np.maximum(found["sessions"] - 1, 1), 0.975) * found["sd"] / np.sqrt(found["sessions"])
+    low, high = (found["share"] - half).clip(lower=0), (found["share"] + half).clip(upper=1)
+    found = found.assign(low=low, high=high).drop(columns="sd")
+    found.insert(0, "engine", found[ENGINE].astype(str).agg(" ".join, axis=1))
+    return found
 
 
 def within_budget(points, ttft_s, tpot_s):

@@ -1,5 +1,6 @@
 """Figures draw what they were given, say what they do not know, and are the same every time."""
 
+from functools import partial
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -63,12 +64,15 @@ CROSS = pd.DataFrame(
         "high": [0.6, 0.9, 1.1, 1.6],
     }
 )
+ROOF = pd.DataFrame({"backend": ["hf", "ort"], "flops_per_byte": [0.5, 30.0], "flops_per_s": [4e9, 7e10]})
+FRACTIONS = pd.DataFrame({"backend": ["hf", "hf"], "new_tokens": [8, 128], "share": [0.2, 0.8], "low": [0.1, 0.7], "high": [0.3, 0.9]})
 KINDS = [
     (figures.latency_distributions, CALLS[CALLS["kind"] == "sample"]), (figures.cold_start, CALLS),
     (figures.scaling, POINTS), (figures.decode_length, LENGTHS), (figures.phase_stack, PHASES),
     (figures.cost_throughput, COSTS),
     (figures.roofline_share, SHARES), (figures.ratio_forest, RATIOS), (figures.memory_components, MEMORY),
-    (figures.crossover, CROSS),
+    (figures.crossover, CROSS), (partial(figures.roofline, bytes_per_s=2e10, flops_per_s=1.2e11), ROOF),
+    (figures.decode_fraction, FRACTIONS),
 ]  # fmt: skip
 
 
@@ -167,6 +171,22 @@ def test_models_stand_in_the_order_of_their_size_and_categories_in_theirs():
     assert [name for name, _ in style.groups(frame, "model")] == ["c", "b", "a"]
     assert [name for name, _ in style.groups(frame, "backend")] == ["x", "y"]
     assert [name for name, _ in style.groups(frame[["model"]], "model")] == ["b", "a", "c"]
+
+
+def test_the_roof_bends_where_both_ceilings_meet_and_names_them():
+    axes = figures.roofline(ROOF, bytes_per_s=2e10, flops_per_s=1.2e11).axes[0]
+    roof = axes.get_lines()[0]
+    assert (roof.get_xdata()[1], roof.get_ydata()[1], roof.get_ydata()[2]) == (6.0, 1.2e11, 1.2e11)
+    assert "memory: 20 GB/s" in texts(axes.figure) and "arithmetic: 120 Gflop/s" in texts(axes.figure)
+
+
+def test_decodes_share_is_in_percent_of_a_whole_request():
+    axes = figures.decode_fraction(FRACTIONS).axes[0]
+    assert list(axes.get_lines()[0].get_ydata()) == [20.0, 80.0] and axes.get_ylim() == (0, 103)
+
+
+def test_words_on_a_bar_are_read_on_its_colour():
+    assert style.ink_on("#0072B2") == "white" and style.ink_on("#E69F00") == style.INK
 
 
 def test_sizes_are_short():

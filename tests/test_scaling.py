@@ -95,3 +95,24 @@ def test_steadiness_is_judged_process_by_process(frame):
 
 def test_a_frame_without_calls_gives_empty_points(frame):
     assert scaling.scaling_points(frame.iloc[:0]).empty
+
+
+def test_decodes_share_of_a_request_is_made_within_each_session():
+    calls = pd.DataFrame([
+        {"backend": "fake", "device": "cpu", "dtype": "fp32", "model": "m", "scenario": "s", "prompt_tokens": 8, "new_tokens": 4,
+         "session": session, "phase": phase, "kind": "sample", "status": "ok", "contaminated": None, "seconds": seconds}
+        for session, prefill, decode in ((1, 1.0, 3.0), (2, 1.0, 1.0), (3, 2.0, 2.0)) for phase, seconds in (("prefill", prefill), ("decode", decode))
+    ])  # fmt: skip
+    row = scaling.decode_fractions(calls).iloc[0]
+    assert row["share"] == pytest.approx((0.75 + 0.5 + 0.5) / 3)
+    half = 4.302653 * np.std([0.75, 0.5, 0.5], ddof=1) / 3**0.5
+    assert (row["low"], row["high"], row["sessions"]) == (pytest.approx(row["share"] - half), pytest.approx(row["share"] + half), 3)
+
+
+def test_one_session_has_no_interval_of_decodes_share():
+    calls = pd.DataFrame([
+        {"backend": "fake", "device": "cpu", "dtype": "fp32", "model": "m", "scenario": "s", "prompt_tokens": 8, "new_tokens": 4,
+         "session": 1, "phase": phase, "kind": "sample", "status": "ok", "contaminated": None, "seconds": 1.0}
+        for phase in ("prefill", "decode")
+    ])  # fmt: skip
+    assert np.isnan(scaling.decode_fractions(calls).iloc[0][["low", "high"]].astype(float)).all()

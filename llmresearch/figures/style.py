@@ -71,6 +71,13 @@ def colours(names):
     return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
 
 
+def ink_on(colour):
+    """White or the ink: the one that is read better on `colour` (contrast as WCAG 2.1 defines it)."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return INK if linear @ (0.2126, 0.7152, 0.0722) > 0.21 else "white"
+
+
 def groups(frame, by):
     """(name, rows): models by size, categories in their order, others as they appear; one without `by`."""
     if by is None or by not in frame:

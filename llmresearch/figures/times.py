@@ -179,7 +179,8 @@ def _stack(ax, row, lengths, longest):
         )
         if length >= 0.07 * longest > 0:
             share = f"{100 * length / total:.0f} %"
-            ax.text(start + length / 2, row, share, ha="center", va="center", color="white", size=8)
+            ink = style.ink_on(style.COLOURS[i % len(style.COLOURS)])
+            ax.text(start + length / 2, row, share, ha="center", va="center", color=ink, size=8)
         start += length
 
 
