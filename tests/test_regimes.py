@@ -1,0 +1,54 @@
+"""What bounds an engine is told by measured ceilings, and not told without them."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from llmresearch import regimes
+from llmresearch.intervals import Estimate
+
+CEILING = {"cpu": {"bytes_per_s": 1e10, "flops_per_s": {"fp32": 1e11}, "cache_bytes": 1e6}}
+
+
+def call(seconds, session, phase="decode", params=1e8):
+    return {"backend": "hf", "device": "cpu", "dtype": "fp32", "model": "m", "params_measured": params, "params_declared": params,
+            "scenario": "s", "phase": phase, "seconds": seconds, "session": session, "tokens": 1, "batch": 1, "prompt_tokens": 64,
+            "status": "ok", "kind": "sample", "contaminated": None}  # fmt: skip
+
+
+def judged(seconds, **more):
+    frame = pd.DataFrame([call(seconds * (1 + s / 100), s, **more) for s in (1, 2, 3)])
+    return regimes.shares(frame, CEILING).iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "word"),
+    [(0.041, "memory-bound"), (0.4, "overhead-bound"), (0.0792, "undecided"), (0.02, "beyond the limit")],  # 4e8 bytes take 0.04 s at least
+)
+def test_a_step_is_bound_by_what_explains_half_of_its_time(seconds, word):
+    found = judged(seconds)
+    assert found["regime"] == word and not found["fits_cache"]
+    assert found["least_s"] == pytest.approx(0.04)
+
+
+def test_a_model_that_fits_the_cache_is_marked():
+    assert judged(0.01, params=1e5)["fits_cache"]
+
+
+def test_without_a_roofline_the_regime_is_unknown():
+    frame = pd.DataFrame([call(0.1, 1)])
+    assert regimes.shares(frame, None)["regime"].tolist() == ["unknown"]
+    assert regimes.shares(frame, {"cpu": {"device": "cpu", "refused": "no memory"}})["regime"].tolist() == ["unknown"]
+
+
+def test_one_session_decides_only_what_is_clear_by_a_factor_of_two():
+    alone = lambda share: Estimate(share, math.nan, math.nan, 1)  # noqa: E731
+    assert regimes.regime(alone(1.1), alone(0.01)) == "memory-bound"
+    assert regimes.regime(alone(0.6), alone(0.01)) == "undecided"
+    assert regimes.regime(alone(0.2), alone(0.9)) == "undecided"
+    assert regimes.regime(alone(0.2), alone(0.01)) == "overhead-bound"
+
+
+def test_nothing_measured_gives_an_empty_table():
+    assert regimes.shares(pd.DataFrame([call(0.1, 1)]).iloc[:0], CEILING).empty
