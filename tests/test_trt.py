@@ -345,3 +345,24 @@ def test_another_interpreter_exports_without_the_paths_of_the_engines_own(monkey
         export.artifact(made("qwen2", tmp_path / "other"), Variant(form="slots"))
     assert seen["command"][0] == "/elsewhere/python"
     assert "engine" not in seen["env"].values() and seen["env"]["LLMRESEARCH_CACHE"]
+
+
+def test_a_graph_of_a_prompt_goes_when_its_context_gets_other_shapes(gpt2, driver):
+    engine = started(gpt2)
+    engine.prepare("prefill")
+    before = driver.launches
+    engine.prefill()
+    assert driver.launches == before + 1
+    run(engine, "generate")
+    assert not [whole for whole in engine.buffers.wholes.values() if whole.graph]
+    engine.prepare("prefill")
+    engine.prefill()
+    assert driver.launches == before + 2
+
+
+def test_where_a_profile_is_lent_once_both_directions_share_a_context(gpt2, driver, monkeypatch):
+    whole = run(started(gpt2), "e2e")
+    monkeypatch.setattr(trt_versions.Api, "lends", False)
+    engine = started(gpt2)
+    assert engine.buffers.one[0] is engine.buffers.one[1]
+    assert run(engine, "e2e") == whole == run(engine, "generate")

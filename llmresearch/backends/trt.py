@@ -129,7 +129,9 @@ class Trt:
             raise EngineError(f"{self.name}: {lack}")
         if self.buffers:
             self.buffers.close()  # its contexts hold the profiles, which some versions lend once only
-        self.buffers = trt_run.Buffers(self.engine, self.device, self.facts, self.batch, slots, self.graphs_wanted)
+        self.buffers = trt_run.Buffers(
+            self.engine, self.device, self.facts, self.batch, slots, self.graphs_wanted, self.api.lends
+        )
         self._after_prompt = None
 
     def prepare(self, phase):

@@ -1,8 +1,9 @@
-"""A TensorRT engine at work: two contexts, two sets of buffers in turns, and one recorded graph for each direction.
+"""A TensorRT engine at work: two sets of buffers in turns, and one context and recorded graph for each direction.
 
 A call reads its cache, ids and positions on one side and writes them on the other, so no input is an output. `whole` takes
 many tokens at once, `step` one: the id that the other side was left with. Both end by copying the next ids into
-pinned memory of the host, inside the graph. Not yet run on a GPU.
+pinned memory of the host, inside the graph. A context that is given other shapes may change what its graph
+reads, so a graph never outlives the shapes of its context. Not yet run on a GPU.
 """
 
 import json
@@ -57,18 +58,22 @@ class Side:
 
 
 class Buffers:
-    """All memory for a batch of so many slots, the two contexts over it, and the graphs."""
+    """All memory for a batch of so many slots, the contexts over it, and the graphs.
 
-    def __init__(self, engine, device, facts, batch, slots, graphs=True):
+    `lends`: may several contexts have one profile? TensorRT 8.6 says no, and there both directions share a context.
+    """
+
+    def __init__(self, engine, device, facts, batch, slots, graphs=True, lends=True):
         self.device, self.facts, self.batch, self.slots = device, facts, batch, slots
-        self.context = [_context(engine, profile, device) for profile in (WHOLE, STEP)]
+        self.many, step = (_context(engine, profile, device) for profile in (WHOLE, STEP))
+        self.one = [step, _context(engine, STEP, device) if lends else step]  # by the side that it reads
         cache = np.float16 if facts["variant"]["dtype"] == "fp16" else np.float32
         self.sides = [Side(device, facts, batch, slots, cache) for _ in range(2)]
         self.order = device.filled(np.tile(np.arange(slots, dtype=np.int32), (batch, 1)))
         self.first_row = device.filled(np.zeros(1, np.int32))
         self.answer = device.pinned((batch, 1), np.int32)
         self.one_logit = device.array((batch, 1, facts["vocab"]), np.float32)
-        self.wholes, self.graphs, self.bound, self.last = {}, {}, [None, None], None
+        self.wholes, self.graphs, self.bound, self.last = {}, {}, {}, None
         self.now = 0  # the side that holds what is newest
         if graphs:
             self._record_steps()
@@ -80,19 +85,18 @@ class Buffers:
             self._step(side)
             self.device.wait()
             self.graphs[side] = self.device.graph(lambda side=side: self._step(side))
-        self.bound[STEP] = None
 
     def _bind_step(self, side):
         inputs, outputs = self.sides[side], self.sides[1 - side]
         tensors = {"input_ids": inputs.ids, "position_ids": inputs.positions, "logits_at": self.first_row,
                    "next_ids": outputs.ids, "logits": self.one_logit}  # fmt: skip
-        self._bind(STEP, side, tensors, side, {"input_ids": (self.batch, 1), "logits_at": (1,)})
+        self._bind(self.one[side], side, tensors, side, {"input_ids": (self.batch, 1), "logits_at": (1,)})
 
-    def _bind(self, profile, key, tensors, side, shapes):
+    def _bind(self, context, key, tensors, side, shapes):
         """Gives a context its addresses and shapes, where they are not the ones it has."""
-        if self.bound[profile] == key:
+        if self.bound.get(id(context)) == key:
             return
-        context, inputs, outputs = self.context[profile], self.sides[side], self.sides[1 - side]
+        inputs, outputs = self.sides[side], self.sides[1 - side]
         tensors = tensors | {"cache_positions": self.order, "next_positions": outputs.positions}
         shapes = shapes | {"position_ids": shapes["input_ids"], "cache_positions": self.order.shape}
         for name, old in inputs.cache.items():
@@ -103,15 +107,15 @@ class Buffers:
                 raise EngineError(f"trt: set_input_shape failed for {name} {shape}: no profile covers it. Build with one that does.")
         for name, array in tensors.items():
             context.set_tensor_address(name, array.address)
-        self.bound[profile] = key
+        self.bound[id(context)] = key
 
     def _step(self, side):
         """One token's work on the stream: the engine, and the id on its way to the host."""
-        self._run(STEP)
+        self._run(self.one[side])
         self.sides[1 - side].ids.into(self.answer)
 
-    def _run(self, profile):
-        if not self.context[profile].execute_async_v3(self.device.stream.handle):
+    def _run(self, context):
+        if not context.execute_async_v3(self.device.stream.handle):
             raise EngineError("trt: execution failed: enqueue was refused. Look at the shapes and at the GPU's memory.")
 
     def step(self):
@@ -159,16 +163,23 @@ class Buffers:
     def _whole(self, tokens, rows, start, side):
         key = (tokens, rows, start, side)
         if key not in self.wholes:
-            self.wholes = {k: v for k, v in self.wholes.items() if v.graph}  # only recorded ones come again
+            self._forget_wholes()
             self.wholes[key] = Whole(self, *key)
         return self.wholes[key]
+
+    def _forget_wholes(self):
+        """Lets go of the shape of `whole` before this one, and of its graph."""
+        for whole in self.wholes.values():
+            if whole.graph:
+                whole.graph.close()
+        self.wholes = {}
 
     def _put(self, found):
         """The work of many tokens on the stream."""
         shapes = {"input_ids": found.ids.shape, "logits_at": found.at.shape}
-        self._bind(WHOLE, found.key, found.tensors, found.side, shapes)
+        self._bind(self.many, found.key, found.tensors, found.side, shapes)
         found.ids.write(found.host)
-        self._run(WHOLE)
+        self._run(self.many)
         found.next.into(found.answer)
 
     def logits(self):
@@ -185,9 +196,10 @@ class Buffers:
 
     def close(self):
         """Lets go of graphs, contexts and memory."""
-        for graph in [*self.graphs.values(), *(w.graph for w in self.wholes.values() if w.graph)]:
+        self._forget_wholes()
+        for graph in self.graphs.values():
             graph.close()
-        self.graphs, self.wholes, self.context, self.sides = {}, {}, [], []
+        self.graphs, self.many, self.one, self.sides = {}, None, [], []
 
 
 class Whole:

@@ -33,6 +33,11 @@ class Api:
         self.strong = self.rtx or int(self.version.split(".")[0]) >= 10
 
     @property
+    def lends(self):
+        """May several contexts have one profile?"""
+        return self.strong
+
+    @property
     def times_tactics(self):
         """Does a timing cache shorten later builds?"""
         return not self.rtx
