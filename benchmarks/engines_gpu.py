@@ -1,12 +1,12 @@
 """The engines of one GPU beside each other, and what a decode step of the fastest is made of.
 
-    python benchmarks/engines_gpu.py speed RAW               a table from a raw file of params/h200/engines.yaml
-    python benchmarks/engines_gpu.py agreement [MODEL]       top-1 with hf fp32 on 256 forced, varied tokens
-    python benchmarks/engines_gpu.py parts [MODEL] [DTYPE]   what a step and a prefill of `fused` are made of
-    python benchmarks/engines_gpu.py blocks [MODEL] [DTYPE]  a step with other sizes of a program, kernel by kernel
+    python benchmarks/engines_gpu.py speed RAW              a table from a raw file of params/h200/engines.yaml
+    python benchmarks/engines_gpu.py agreement [MODEL]      top-1 with hf fp32 on 256 forced, varied tokens
+    python benchmarks/engines_gpu.py parts [MODEL] [DTYPE]  what a step and a prefill of `fused` are made of
+    python benchmarks/engines_gpu.py blocks [MODEL] [DTYPE] a step with other sizes of its programs
 
-The raw file comes from `llmresearch measure params/h200/engines.yaml --raw RAW`: the harness measures, each engine in
-its own processes. All times are in microseconds unless the table says otherwise.
+The raw file comes from `llmresearch measure params/h200/engines.yaml --raw RAW`: the harness measures, each
+engine in its own processes. All times are in microseconds unless the table says otherwise.
 """
 
 import json
@@ -30,15 +30,23 @@ WARPS = (2, 4, 8)
 
 
 def speed(raw):
-    """A frame: milliseconds per prefill or decoded token, how many times faster than hf fp16, share of the copy's limit."""
+    """A frame: milliseconds per prefill or decoded token, times faster than hf fp16, share of the machine's
+    own limit.
+
+    The limit is what all weights take at the speed of a copy that the run itself measured (`roofline:
+    true`); nan where it did not. `device_ms` is by device events, for engines that have them.
+    """
     import llmresearch as lr
+    from llmresearch.plausibility import bounds
 
     frame = lr.read(raw)
     for row in frame[frame["status"] != "ok"].itertuples():
         print(f"{row.backend} {row.dtype}, session {row.session}: {row.reason}")
     good = lr.samples(frame)
     each = np.where(good["phase"] == "decode", good["new_tokens"], 1)
-    good = good.assign(ms=good["seconds"] * 1e3 / each)
+    good = bounds(good, copy_speed(raw), np.nan)
+    on_gpu = good["device_seconds"].astype(float)
+    good = good.assign(ms=good["seconds"] * 1e3 / each, device_ms=on_gpu * 1e3 / each)
     rows = []
     for phase, part in good.groupby("phase", observed=True):
         arms = dict(list(part.groupby(["backend", "dtype"], observed=True)))
@@ -46,9 +54,17 @@ def speed(raw):
         for (name, dtype), cell in arms.items():
             ratio = lr.median_ratio(base["ms"], cell["ms"], base["session"], cell["session"])
             rows.append({"phase": phase, "engine": name, "dtype": dtype, "median_ms": cell["ms"].median(),
-                         "best_ms": cell["ms"].min(), "times_faster": ratio.value, "low": ratio.low, "high": ratio.high,
-                         "sessions": cell["session"].nunique(), "calls": len(cell)})  # fmt: skip
+                         "best_ms": cell["ms"].min(), "device_ms": cell["device_ms"].median(),
+                         "times_faster": ratio.value, "low": ratio.low, "high": ratio.high,
+                         "of_limit": cell["share"].median(), "sessions": cell["session"].nunique(),
+                         "calls": len(cell)})  # fmt: skip
     return pd.DataFrame(rows).sort_values(["phase", "median_ms"])
+
+
+def copy_speed(raw):
+    """Bytes a second of a copy, as the run measured it on its own GPU; nan where it did not."""
+    facts = json.loads(Path(raw).with_suffix(".json").read_text())
+    return (facts.get("roofline") or {}).get("cuda", {}).get("copy_bytes_per_s", np.nan)
 
 
 def cell_of(model, name, dtype, **options):
@@ -71,10 +87,12 @@ def started(model, name, dtype, **options):
 
 
 def agreement(model):
-    """A frame: each engine's argmax and losses on the same forced, varied ids, against hf fp32 on the same device."""
-    ids = models.seeded_ids(models.check(model, models.folder(model)).vocab, FORCED_PROMPT + FORCED, 42, 1_000_000)
+    """A frame: each engine's argmax and losses on the same forced ids, against hf fp32 on the same device."""
+    vocab = models.check(model, models.folder(model)).vocab
+    ids = models.seeded_ids(vocab, FORCED_PROMPT + FORCED, 42, 1_000_000)
     rows, base = [], None
-    wanted = [(entry["name"], dtype) for entry in matrix.load(PARAMS)["backends"] for dtype in entry["dtypes"]]
+    engines = matrix.load(PARAMS)["backends"]
+    wanted = [(entry["name"], dtype) for entry in engines for dtype in entry["dtypes"]]
     for name, dtype in sorted(wanted, key=lambda pair: pair != ("hf", "fp32")):
         engine, reason = started(model, name, dtype)
         if reason:
@@ -94,19 +112,23 @@ def parts(model, dtype):
     engine, reason = started(model, "fused", dtype)
     if reason:
         sys.exit(reason)
-    decoder = engine.model
+    decoder, prompt = engine.model, engine._prompt_run(engine.prompt_tokens)[0]
     read = sum(t.numel() * t.element_size() for t in decoder.tensors()) - decoder.places.nbytes
     copied = roofline.measure("cuda")["copy_bytes_per_s"]
-    rows = [("step: id on the host in, next id on the host out", timed_step(engine), "wall clock"),
-            ("step: graph replays back to back, no host between them", on_device(engine, decoder.step), "device events"),
-            ("  its layers", on_device(engine, lambda: [decoder.layer(i) for i in range(decoder.a.layers)]), "device events"),
-            ("  its answer: last norm, output layer, argmax", on_device(engine, decoder.head), "device events")]  # fmt: skip
-    rows += [(f"limit: {read / 1e6:.0f} MB of weights at a copy's {copied / 1e12:.2f} TB/s", read / copied * 1e6, "derived")]
-    rows += [("prefill: ids on the host in, next id on the host out", timed(engine, engine.prefill, "prefill"), "wall clock")]
-    rows += [("prefill: on the device alone", on_device(engine, lambda: decoder.prompt(engine._prompt_run(engine.prompt_tokens)[0])), "device events")]
-    rows += [(f"step with {label}", timed_step(started(model, "fused", dtype, **options)[0]), "wall clock")
-             for label, options in (("dependent_launch: false", {"dependent_launch": False}),
-                                    ("cuda_graph: false", {"cuda_graph": False}))]  # fmt: skip
+    layers = [lambda i=i: decoder.layer(i) for i in range(decoder.a.layers)]
+    rows = [("a step: id on the host in, next id on the host out", timed_step(engine), "wall clock")]
+    rows += [(what, on_device(engine, work), "device events") for what, work in (
+        ("a step: replays back to back, no host between them", decoder.step),
+        ("its layers", lambda: [layer() for layer in layers]),
+        ("its answer: last norm, output layer, argmax", decoder.head),
+        ("a prefill: replays back to back", lambda: decoder.prompt(prompt)),
+    )]  # fmt: skip
+    whole = timed(engine, engine.prefill, "prefill")
+    rows += [(f"{read / 1e6:.0f} MB of weights at a copy's {copied / 1e12:.2f} TB/s", read / copied * 1e6, "derived"),
+             ("a prefill: ids on the host in, next id on the host out", whole, "wall clock")]  # fmt: skip
+    for option in ("dependent_launch", "cuda_graph"):
+        other, _ = started(model, "fused", dtype, **{option: False})
+        rows.append((f"a step with {option}: false", timed_step(other), "wall clock"))
     found = pd.DataFrame(rows, columns=["what", "us", "how"])
     return found.assign(times_limit=found["us"] / (read / copied * 1e6))
 
@@ -160,7 +182,8 @@ def blocks(model, dtype):
             for warps in WARPS:
                 fused_decoder.BLOCKS[name] = (size, warps)
                 engine.model.reserve(engine.batch, engine.model.slots)
-                rows.append({"kernel": name, "elements": size, "warps": warps, "us": on_device(engine, engine.model.step),
+                took = on_device(engine, engine.model.step)
+                rows.append({"kernel": name, "elements": size, "warps": warps, "us": took,
                              "chosen": kept[name] == (size, warps)})  # fmt: skip
         fused_decoder.BLOCKS[name] = kept[name]
     return pd.DataFrame(rows).sort_values(["kernel", "us"])

@@ -53,7 +53,7 @@ def ran(kind, folder, rows):
 
 
 def in_a_process(call, *arguments):
-    """What a function of this file gives, under Triton's interpreter: it is chosen when triton is first imported."""
+    """What a function of this file gives under Triton's interpreter, chosen when triton is imported."""
     code = f"import json, tests.test_fused as t; print(json.dumps(t.{call}(*{arguments!r})))"
     return said(code, {"TRITON_INTERPRET": "1"})
 
@@ -127,7 +127,7 @@ def test_the_kernels_compile_for_a_gpu_without_spilling(dtype, tmp_path):
 
 
 def in_gpu_code(dtype, folder):
-    """{kernel: (bytes of stack, does it load 16 bytes at a time)}, compiled for compute capability 9.0, no GPU needed."""
+    """{kernel: (bytes of stack, does it load 16 bytes at a time)}, compiled for compute capability 9.0."""
     code = f"import json, tests.test_fused as t; print(json.dumps(t.compiled({dtype!r})))"
     return said(code, {"TRITON_CACHE_DIR": str(folder)})
 

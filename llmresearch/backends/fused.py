@@ -1,12 +1,14 @@
 """Our own decoder for GPT-2 on one GPU: a few Triton kernels a layer, and one CUDA graph for a whole step.
 
-The phases are those of hf.py. A step takes the id and the position that the one before it left on the device, and
-ends by writing the next id into memory that the host reads: so it costs the host one launch and one wait. No step
-begins before the host has the id of the one before it. Prompts run through torch's own matrix products, in a CUDA
-graph for each length. Weights and cache have the cell's type; sums, residual stream and logits are fp32.
+The phases are those of hf.py. A step takes the id and the position that the one before it left on the
+device, and ends by writing the next id into memory that the host reads: so it costs the host one launch and
+one wait. No step begins before the host has the id of the one before it. Prompts run through torch's own
+matrix products, in a CUDA graph for each length. Weights and cache have the cell's type; sums, residual
+stream and logits are fp32.
 
-Options of a cell, for ablations: cuda_graph (true), dependent_launch (true from compute capability 9 on: a kernel
-reads its weights while the one before it still runs), capacity (tokens that the cache holds: the request, or more).
+Options of a cell, for ablations: cuda_graph (true), dependent_launch (true from compute capability 9 on: a
+kernel reads its weights while the one before it still runs), capacity (tokens that the cache holds: the
+request, or more).
 """
 
 import os
@@ -86,7 +88,7 @@ class Fused(Hf):
             self._prompt_run(self.prompt_tokens)
 
     def _reserve(self, tokens):
-        """Buffers for `tokens`, and the step over them; those that are there are kept where they are large enough."""
+        """Buffers for `tokens`, and the step over them; those that are there are kept if large enough."""
         if self._shape and self._shape[0] == self.batch and self._shape[1] >= tokens:
             return
         self._shape, self._prompts = (self.batch, tokens), {}
@@ -96,9 +98,10 @@ class Fused(Hf):
         self._run_step = self._recorded(self.model.step)
 
     def _prompt_run(self, tokens):
-        """(ids [batch, token] that host and device see, a function that runs them), made once for each length."""
+        """(ids [batch, token] that both sides see, a function that runs them), made once for each length."""
         if tokens not in self._prompts:
-            ids = self.torch.zeros(self.batch, tokens, dtype=self.torch.long, pin_memory=self.device.type == "cuda")
+            pinned = self.device.type == "cuda"
+            ids = self.torch.zeros(self.batch, tokens, dtype=self.torch.long, pin_memory=pinned)
             self._prompts[tokens] = ids, self._recorded(lambda: self.model.prompt(ids))
         return self._prompts[tokens]
 

@@ -1,4 +1,4 @@
-"""GPT-2 on one device as fused.py runs it: its weights, its buffers, and the launches of a step and of a prompt."""
+"""GPT-2 on one device as fused.py runs it: weights, buffers, the launches of a step and of a prompt."""
 
 from ..export.architecture import read_architecture
 from ..export.weights import Weights
@@ -6,7 +6,7 @@ from ..records import LlmResearchError
 
 FAMILIES = ("gpt2",)
 WIDEST = 8192  # of a row of a matrix, which a program holds whole
-# Elements of a matrix in a program, and its warps; benchmarks/engines_gpu.py blocks tries others on the GPU at hand.
+# Elements of a matrix in a program, and its warps; `benchmarks/engines_gpu.py blocks` tries others.
 BLOCKS = {"qkv": (8192, 4), "attend": (8192, 8), "up": (8192, 4), "down": (8192, 4), "head": (16384, 4)}
 MATRICES = {"qkv": "attn.c_attn", "project": "attn.c_proj", "up": "mlp.c_fc", "down": "mlp.c_proj"}
 SLOTS_AT_ONCE = 256  # of the cache, in one turn of the softmax
@@ -74,7 +74,7 @@ class Decoder:
         return found
 
     def reserve(self, batch, slots):
-        """Buffers for `batch` sequences of up to `slots` tokens; the answer lies where host and device both see it."""
+        """Buffers for `batch` sequences of up to `slots` tokens; host and device both see the answer."""
         torch, a, fp32 = self.torch, self.a, {"dtype": self.torch.float32, "device": self.device}
         self.batch, self.slots = batch, slots
         self.state = torch.zeros(1 + batch, dtype=torch.int32, device=self.device)
@@ -128,7 +128,7 @@ class Decoder:
                      layer.down, layer.down_bias, **whole)  # fmt: skip
 
     def head(self, start=-1):
-        """Logits, argmax and the next state from the residual stream; `start` is the new position, or -1: one more."""
+        """Logits, argmax and the next state; `start` is the new position, or -1: one more."""
         a, blocks = self.a, self.best.shape[1]
         self._launch("head", a.hidden, a.vocab, _line, self.stream, *self.last_norm, self.output,
                      self.logits, self.best, self.place, BATCH=self.batch, HIDDEN=a.hidden, VOCAB=a.vocab,

@@ -1,11 +1,12 @@
 """The kernels of fused.py: a decode step of GPT-2 is four of them a layer, and two for the answer.
 
-Every kernel of a step multiplies a matrix [rows out, width in] by one vector per sequence. A program holds some rows
-of the matrix in registers, so weights are read once however many sequences there are; vectors, sums, the residual
-stream and the logits are fp32 whatever the weights are. A width is covered by one block of the next power of two.
+Every kernel of a step multiplies a matrix [rows out, width in] by one vector per sequence. A program holds
+some rows of the matrix in registers, so weights are read once however many sequences there are; vectors,
+sums, the residual stream and the logits are fp32 whatever the weights are. A width is covered by one block
+of the next power of two.
 
-`EARLY` (compute capability 9 and up): a kernel lets the next one start at once and reads its own weights, which
-nobody writes, before it waits for the results of the one before it.
+`EARLY` (compute capability 9 and up): a kernel lets the next one start at once and reads its own weights,
+which nobody writes, before it waits for the results of the one before it.
 """
 
 import triton
@@ -107,12 +108,13 @@ def _attended(q, keys, values, filled, most, total, mixed):
 def attend(state, query, cache, weight, part, slots, SCALE: tl.constexpr,
            HIDDEN: tl.constexpr, HEADS: tl.constexpr, HEAD: tl.constexpr, HEAD_BLOCK: tl.constexpr,
            ROWS: tl.constexpr, SLOTS: tl.constexpr, EARLY: tl.constexpr):  # fmt: skip
-    """One head over the filled slots, and its share of the output projection, to `part` [batch, heads, hidden].
+    """One head over the filled slots, and its share of the output projection, to `part` [batch, heads,
+    hidden].
 
-    Programs that make other rows of the same head attend again: that costs less than a kernel more. The softmax runs
-    along blocks of SLOTS slots with a maximum that is corrected as it goes, from the newest slot on. The others were
-    written by earlier steps, and the first kernel of a step lets nothing start before those have ended: so the first
-    block is read early, like the weights.
+    Programs that make other rows of the same head attend again: that costs less than a kernel more. The
+    softmax runs along blocks of SLOTS slots with a maximum that is corrected as it goes, from the newest
+    slot on. The others were written by earlier steps, and the first kernel of a step lets nothing start
+    before those have ended: so the first block is read early, like the weights.
     """
     head, row = tl.program_id(0), tl.program_id(2)
     rows, inner = tl.program_id(1) * ROWS + tl.arange(0, ROWS), tl.arange(0, HEAD_BLOCK)
@@ -165,7 +167,7 @@ def up(stream, part, projected, gain, shift, weight, bias, active,
 def down(stream, part, projected, active, weight, bias,
          BATCH: tl.constexpr, HIDDEN: tl.constexpr, INNER: tl.constexpr, HEADS: tl.constexpr,
          HEADS_BLOCK: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr):  # fmt: skip
-    """The projection down; it and what attention gave are added to the residual stream, which is written in place."""
+    """The projection down; it and what attention gave are added to the residual stream, in place."""
     rows, columns = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, WIDTH)
     block = _matrix(weight, HIDDEN, INNER, rows, columns)
     offset = tl.load(bias + rows, mask=rows < HIDDEN, other=0.0).to(tl.float32)
