@@ -124,9 +124,8 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def browser(chromium):
-    """open(url, width=1200, dark=False) -> Watched; every page is closed after the test."""
+@contextmanager
+def opener(chromium):
     contexts = []
 
     def open_(url, width=1200, height=1000, dark=False, **options):
@@ -138,6 +137,20 @@ def browser(chromium):
     yield open_
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """open(url, width=1200, dark=False) -> Watched; every page is closed after the test."""
+    with opener(chromium) as open_:
+        yield open_
+
+
+@pytest.fixture(scope="module")
+def shared_browser(chromium):
+    """The same for pages that several tests of a module look at: closed after the last."""
+    with opener(chromium) as open_:
+        yield open_
 
 
 class Watched:
