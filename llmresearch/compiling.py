@@ -1,4 +1,4 @@
-"""Does compiling pay? What was really compiled, the speed by phase and shape, and what it costs: frames to frames."""
+"""Does compiling pay? What was really compiled, its speed by phase and shape, and its cost."""
 
 import math
 
@@ -16,14 +16,17 @@ COUNTS = ["graphs", "graphs_in_cell", "graph_breaks", "recompiles", "compile_sec
 FLAGS = ["recompile_limit_reached", "fell_back_to_eager"]
 REASONS = ["graph_break_reasons", "recompile_reasons", "limit", "cudagraph_skip_reasons"]
 FACTORS = ["mode", "dynamic", "padding", "cudagraphs"]
+EFFECT = ["factor", "setting", "against", "model", "phase", "scenario", "ratio", "low", "high", "pairs",
+          "sessions", "method"]  # fmt: skip
+CHARGE = ["backend", "model", "phase", "scenario", "cost_s", "saved_s", "calls", "verdict", "sessions"]
 NOT_COMPILED, COMPILED, FELL_BACK, NOTHING = "eager", "compiled", "fell back to eager", "not measured"
 
 
 def compiled_cells(frame):
-    """One row per cell and session: its columns, and what its evidence says of torch.compile (None where nothing).
+    """One row per cell and session: its columns, and what its evidence says of torch.compile (None: nothing).
 
-    Settings that were asked (`mode`, `dynamic`, `padding`, `cudagraphs`, `capacity`, `caches`) and counts stand in
-    columns of their own; `found` is eager, compiled, fell back to eager, or not measured.
+    Settings that were asked (`mode`, `dynamic`, `padding`, `cudagraphs`, `capacity`, `caches`) and counts
+    stand in columns of their own; `found` is eager, compiled, fell back to eager, or not measured.
     """
     cells = frame.drop_duplicates(["cell_id", "session"]).reset_index(drop=True)
     told = [(evidence or {}).get("compile") or {} for evidence in cells["evidence"]]
@@ -43,20 +46,24 @@ def _found(status, told):
 
 
 def labels(frame):
-    """One row per backend's label and model: what its cells really ran, and whether it may be called compiled.
+    """One row per backend's label and model: what its cells really ran, and may it be called compiled.
 
-    `may be called compiled` is yes where every measured cell has graphs and none fell back, else no, with the reasons.
+    `may be called compiled` is yes where every measured cell has graphs and none fell back, else no, with the
+    reasons.
     """
     rows = []
-    for (backend, model), part in compiled_cells(frame).groupby(["backend", "model"], observed=True, sort=True):
+    groups = compiled_cells(frame).groupby(["backend", "model"], observed=True, sort=True)
+    for (backend, model), part in groups:
         counts = part["found"].value_counts()
         ran = counts.drop(NOTHING, errors="ignore")
         fine = len(ran) and set(ran.index) == {COMPILED}
-        rows.append({"backend": backend, "model": model, "cells": len(part),
-                     **{name: int(counts.get(name, 0)) for name in (COMPILED, FELL_BACK, NOT_COMPILED, NOTHING)},
-                     "most graphs": _most(part["graphs"]),
-                     "may be called compiled": "yes" if fine else NOTHING if not len(ran) else "no",
-                     "why": _why(part, ran)})  # fmt: skip
+        rows.append({
+            "backend": backend, "model": model, "cells": len(part),
+            **{name: int(counts.get(name, 0)) for name in (COMPILED, FELL_BACK, NOT_COMPILED, NOTHING)},
+            "most graphs": _most(part["graphs"]),
+            "may be called compiled": "yes" if fine else NOTHING if not len(ran) else "no",
+            "why": _why(part, ran),
+        })  # fmt: skip
     return pd.DataFrame(rows, columns=None if rows else ["backend", "model", "may be called compiled"])
 
 
@@ -71,23 +78,26 @@ def _why(part, ran):
         return "; ".join(sorted(set(part["reason"].dropna().astype(str)))) or "no cell ran"
     if FELL_BACK in ran.index:
         return "a recompile limit was reached: later shapes ran eagerly"
-    return "graphs counted by torch's compiler" if COMPILED in ran.index else "no evidence of a compiled graph"
+    return "graphs were counted by the compiler" if COMPILED in ran.index else "no evidence of a graph"
 
 
 def ledger(frame):
-    """One row per compiled label, model and shape: graphs, breaks, recompiles, limits and time, over its sessions.
+    """One row per compiled label, model and shape: graphs, breaks, recompiles, limits and time.
 
-    Counts are the most of any session, flags are true where they were in any; seconds are the median of the sessions.
-    `graphs_in_cell` 0 with `graphs` above 0: a cell of the same process had made them. Reasons are each given once.
+    Counts are the most of any session, flags are true where they were in any; seconds are the median of the
+    sessions. `graphs_in_cell` 0 with `graphs` above 0: a cell of the same process had made them. Reasons are
+    each given once.
     """
     cells = compiled_cells(frame)
     cells = cells[cells["graphs"].notna()]
     rows = []
     for key, part in cells.groupby(["backend", "model", *SHAPE], observed=True, sort=True, dropna=False):
-        counts = {name: _most(part[name]) for name in COUNTS if name != "compile_seconds"}
-        rows.append(dict(zip(["backend", "model", *SHAPE], key)) | {"sessions": part["session"].nunique()} | counts
-                    | {name: bool(part[name].fillna(False).astype(bool).any()) for name in FLAGS}
-                    | {"compile_seconds": float(pd.to_numeric(part["compile_seconds"]).median()), "why": _reasons(part)})  # fmt: skip
+        rows.append({
+            **dict(zip(["backend", "model", *SHAPE], key)), "sessions": part["session"].nunique(),
+            **{name: _most(part[name]) for name in COUNTS if name != "compile_seconds"},
+            **{name: bool(part[name].fillna(False).astype(bool).any()) for name in FLAGS},
+            "compile_seconds": float(pd.to_numeric(part["compile_seconds"]).median()), "why": _reasons(part),
+        })  # fmt: skip
     return pd.DataFrame(rows, columns=None if rows else ["backend", "model", *SHAPE])
 
 
@@ -97,10 +107,19 @@ def _reasons(part):
     return "; ".join(dict.fromkeys(told)) or None
 
 
+def proven(frame, baseline):
+    """The rows of the baseline, and of cells with compiled graphs that did not fall back."""
+    cells = compiled_cells(frame)
+    fine = set(map(tuple, cells.loc[cells["found"] == COMPILED, ["cell_id", "session"]].to_numpy()))
+    graphs = [key in fine for key in zip(frame["cell_id"], frame["session"])]
+    return frame[graphs | (frame["backend"] == baseline).to_numpy()]
+
+
 def by_phase(frame, baseline, shape=True):
     """`lr.compare` of every label with `baseline`, for each model, phase and (`shape`) scenario on its own.
 
-    A model that the baseline did not run, or that nothing else ran, is left out: there is nothing to compare.
+    `ran` says what the label's cells ran, by their evidence. A model that the baseline did not run, or that
+    nothing else ran, is left out: there is nothing to compare.
     """
     by = ["model", "phase", "scenario"] if shape else ["model", "phase"]
     used = steady(frame)
@@ -108,9 +127,16 @@ def by_phase(frame, baseline, shape=True):
     both = set(used.loc[base, "model"].astype(str)) & set(used.loc[others, "model"].astype(str))
     used = used[used["model"].astype(str).isin(both)]
     if used.empty:
-        return pd.DataFrame(columns=[*by, "backend", "baseline", "ratio", "low", "high", "verdict"])
+        return pd.DataFrame(columns=[*by, "backend", "ran", "baseline", "ratio", "low", "high", "verdict"])
     found = compare(used, baseline=baseline, by=by)
+    found.insert(len(by) + 1, "ran", [_ran(frame, *key) for key in zip(found["backend"], found["model"])])
     return found[found["blocks"] > 0].reset_index(drop=True)
+
+
+def _ran(frame, backend, model):
+    """What the measured cells of a label ran: eager, compiled, fell back to eager, or several of them."""
+    found = compiled_cells(frame[(frame["backend"] == backend) & (frame["model"] == model)])["found"]
+    return ", ".join(sorted(set(found) - {NOTHING})) or NOTHING
 
 
 def speedup(frame, baseline, candidate, model, phase):
@@ -119,7 +145,8 @@ def speedup(frame, baseline, candidate, model, phase):
     Paired by session and scenario through `compare`; nan with the reason where they cannot be compared.
     """
     used = steady(frame)
-    used = used[(used["model"] == model) & (used["phase"] == phase) & used["backend"].isin([baseline, candidate])]
+    used = used[(used["model"] == model) & (used["phase"] == phase)]
+    used = used[used["backend"].isin([baseline, candidate])]
     if used["backend"].astype(str).nunique() < 2:
         return refused("one of them was not measured", unit="session")
     row = compare(used, baseline=baseline, by=["model", "phase"], correction="none").iloc[0]
@@ -127,7 +154,7 @@ def speedup(frame, baseline, candidate, model, phase):
 
 
 def factors(frame):
-    """The factors of compiling (mode, dynamic, padding, cudagraphs) that take two settings or more in the data.
+    """The factors of compiling (mode, dynamic, padding, cudagraphs) that take two settings or more.
 
     {factor: [settings]}, read from the evidence of cells that were compiled, the most frequent setting first.
     """
@@ -143,22 +170,23 @@ def _word(value):
 
 
 def factorial(frame):
-    """One row per factor's setting, model, phase and scenario: its time over the first setting's, all else equal.
+    """One row per factor's setting, model, phase and scenario: its time over the first's, all else equal.
 
-    Pairs of cells that differ in that factor only, in the same session: `ratio` is the geometric mean of the pairs'
-    ratios of medians. Over several sessions the interval is that of the sessions; a single session with three pairs or
-    more has Student's t over the pairs (they vary with the other factors: interactions widen it); else none.
+    Pairs of cells that differ in that factor only, in the same session: `ratio` is the geometric mean of the
+    pairs' ratios of medians. Over several sessions the interval is that of the sessions; a single session
+    with three pairs or more has Student's t over the pairs (they vary with the other factors: interactions
+    widen it); else none.
     """
     known = factors(frame)
     cells = compiled_cells(frame)
     cells = cells[cells["found"] == COMPILED].assign(**{name: cells[name].map(_word) for name in FACTORS})
     cells["caches"] = cells["caches"].map(_word)
-    times = steady(frame).groupby(["cell_id", "session", "phase"], observed=True)["seconds"].median().reset_index()
+    calls = steady(frame).groupby(["cell_id", "session", "phase"], observed=True)
+    times = calls["seconds"].median().reset_index().astype({"cell_id": str, "phase": str})
     keep = ["cell_id", "session", "model", "scenario", "batch", "caches", *FACTORS]
-    points = times.astype({"cell_id": str, "phase": str}).merge(cells[keep].astype({"cell_id": str}), on=["cell_id", "session"])
+    points = times.merge(cells[keep].astype({"cell_id": str}), on=["cell_id", "session"])
     rows = [row for name, settings in known.items() for row in _effects(points, name, settings)]
-    columns = ["factor", "setting", "against", "model", "phase", "scenario", "ratio", "low", "high", "pairs", "sessions", "method"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=EFFECT)
 
 
 def _effects(points, factor, settings):
@@ -170,8 +198,9 @@ def _effects(points, factor, settings):
             if settings[0] in wide and setting in wide:
                 logs = np.log(wide[setting] / wide[settings[0]]).dropna()
                 if len(logs):
-                    yield {"factor": factor, "setting": setting, "against": settings[0],
-                           **dict(zip(("model", "phase", "scenario"), map(str, key))), **_effect(logs)}  # fmt: skip
+                    named = dict(zip(("model", "phase", "scenario"), map(str, key)))
+                    which = {"factor": factor, "setting": setting, "against": settings[0]}
+                    yield which | named | _effect(logs)
 
 
 def _effect(logs):
@@ -180,28 +209,30 @@ def _effect(logs):
     unit, values = ("sessions", by_session) if len(by_session) > 1 else ("pairs", logs)
     known = center_of_sessions(np.exp(values.to_numpy())) if len(by_session) > 1 or len(logs) > 2 else None
     low, high = (known.low, known.high) if known else (math.nan, math.nan)
-    how = f"Student t over {len(values)} {unit}" if known else "too few pairs in a single session: no interval"
+    how = f"Student t over {len(values)} {unit}" if known else "too few pairs in one session: no interval"
     return {"ratio": float(np.exp(by_session.mean())), "low": low, "high": high, "pairs": len(logs),
             "sessions": len(by_session), "method": how}  # fmt: skip
 
 
 def best_and_worst(points, value="median", by=("model", "phase", "scenario")):
-    """For each group of `by`: the fastest and the slowest label, and how far apart they are (slowest over fastest)."""
+    """For each group of `by`: the fastest label, the slowest, and the latter's time over the former's."""
     rows = []
     for key, part in points.dropna(subset=value).groupby(list(by), observed=True, sort=True):
         first, last = part.loc[part[value].idxmin()], part.loc[part[value].idxmax()]
-        rows.append(dict(zip(by, key)) | {"fastest": str(first["backend"]), "slowest": str(last["backend"]),
-                                         "apart": float(last[value] / first[value]), "labels": len(part)})  # fmt: skip
+        rows.append({
+            **dict(zip(by, key)), "fastest": str(first["backend"]), "slowest": str(last["backend"]),
+            "apart": float(last[value] / first[value]), "labels": len(part),
+        })  # fmt: skip
     return pd.DataFrame(rows, columns=[*by, "fastest", "slowest", "apart", "labels"])
 
 
 def charged(frame, baseline):
-    """One row per compiled label, model, phase and scenario: what compiling costs, saves per call, and when it has paid.
+    """One row per label, model, phase and scenario: what compiling costs and saves, and when it has paid.
 
-    `cost` (seconds per process): first calls of the phase less as many steady ones, over all scenarios of the process,
-    beyond the same for the baseline. `saved` (seconds per call): the baseline's steady median less the label's.
-    `calls` = cost / saved, an Estimate over sessions; `verdict`: pays, never, or undecided. A call is one phase of one
-    request: a prefill, or all steps of a decode.
+    `cost` (seconds per process): first calls of the phase less as many steady ones, over all scenarios of the
+    process, beyond the same for the baseline. `saved` (seconds per call): the baseline's steady median less
+    the label's. `calls` = cost / saved, an Estimate over sessions; `verdict`: pays, never, or undecided. A
+    call is one phase of one request: a prefill, or all steps of a decode.
     """
     extra, medians = _extra(frame), _medians(frame)
     rows = []
@@ -213,8 +244,9 @@ def charged(frame, baseline):
         own = own.droplevel(["backend", "model", "phase", "scenario"])
         cost = extra.loc[(backend, model, phase)] - extra.loc[(baseline, model, phase)]
         found = pd.DataFrame({"cost": cost, "base": base, "own": own}).dropna()
-        rows.append({"backend": backend, "model": model, "phase": phase, "scenario": scenario} | _break_even(found))
-    return pd.DataFrame(rows, columns=["backend", "model", "phase", "scenario", "cost_s", "saved_s", "calls", "verdict", "sessions"])
+        name = {"backend": backend, "model": model, "phase": phase, "scenario": scenario}
+        rows.append(name | _break_even(found))
+    return pd.DataFrame(rows, columns=CHARGE)
 
 
 def _keys(frame):
@@ -222,12 +254,13 @@ def _keys(frame):
 
 
 def _medians(frame):
-    """Steady median seconds by backend, model, phase, scenario and session; prompts of a scenario together."""
-    return _keys(steady(frame)).groupby(["backend", "model", "phase", "scenario", "session"])["seconds"].median()
+    """Steady median seconds by backend, model, phase, scenario and session; prompts together."""
+    keys = ["backend", "model", "phase", "scenario", "session"]
+    return _keys(steady(frame)).groupby(keys)["seconds"].median()
 
 
 def _extra(frame):
-    """Seconds by which the first calls of a process exceed steady ones, by backend, model, phase and session."""
+    """Seconds by which first calls of a process exceed steady ones, by backend, model, phase, session."""
     keys = ["backend", "model", "phase", "session", "scenario"]
     first = _keys(first_calls(frame)).groupby(keys)["seconds"].agg(["sum", "size"])
     warm = _keys(steady(frame)).groupby(keys)["seconds"].median()
@@ -245,7 +278,30 @@ def _break_even(found):
         return row | {"calls": refused(reason, n, calls, "session"), "verdict": "undecided"}
     speed = center_of_sessions((found["base"] / found["own"]).to_numpy())
     if speed.high < 1:
-        return row | {"calls": Estimate(math.inf, math.inf, math.inf, n, "session", "saves nothing per call"), "verdict": "never"}
+        nothing = Estimate(math.inf, math.inf, math.inf, n, "session", "saves nothing per call")
+        return row | {"calls": nothing, "verdict": "never"}
     if not speed.low > 1 or (found["cost"] <= 0).any() or (saved <= 0).any():
-        return row | {"calls": refused("it is not sure that a call saves time", n, unit="session"), "verdict": "undecided"}
+        unsure = refused("it is not sure that a call saves time", n, unit="session")
+        return row | {"calls": unsure, "verdict": "undecided"}
     return row | {"calls": center_of_sessions((found["cost"] / saved).to_numpy()), "verdict": "pays"}
+
+
+def cold_starts(frame):
+    """One row per label, model, scenario, phase and state of the kernel caches: the cost of a first call.
+
+    `caches`: on, off, or none where nothing is compiled. `first_call` and `steady` are medians in seconds
+    over `processes`; hits and misses of the kernel caches are the most of any of them.
+    """
+    cells = compiled_cells(frame)
+    words = {True: "on", False: "off", None: "none"}
+    told = cells.assign(caches=cells["caches"].map(lambda value: words[value]))
+    told = told[["cell_id", "session", "caches", "kernel_cache_hits", "kernel_cache_misses"]]
+    keys = ["backend", "model", "scenario", "phase", "caches"]
+    first = _keys(first_calls(frame)).merge(told, on=["cell_id", "session"])
+    warm = _keys(steady(frame)).merge(told, on=["cell_id", "session"]).groupby(keys)["seconds"].median()
+    groups = first.groupby(keys)
+    table = groups["seconds"].agg(["median", "size"]).set_axis(["first_call", "processes"], axis=1)
+    table = table.assign(steady=warm, ratio=table["first_call"] / warm)
+    for name in ("kernel_cache_hits", "kernel_cache_misses"):
+        table[name] = groups[name].agg(_most)
+    return table.reset_index()
