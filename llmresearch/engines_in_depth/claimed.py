@@ -1,0 +1,69 @@
+"""TR118's claims: the sentences, the lines drawn before measuring, and the estimates of the tables that carry them."""
+
+from math import isnan
+
+from ..intervals import Estimate
+
+
+def _id(*words):
+    return "_".join(words).replace(" ", "_").replace(":", "_").replace(".", "_")
+
+
+def speed(report, table, reference):
+    """A claim per engine, model and phase: it is faster than the reference; the line is a speed-up of one."""
+    for row in table.itertuples():
+        found = Estimate(row.speedup, row.low, row.high, row.n, "session", row.method)
+        report.claim(_id("faster", row.engine, row.model, row.phase),
+                     f"{row.engine} is faster than {reference}: {row.phase} of {row.model} (ratio of medians, over its scenarios).",
+                     found, above=1)  # fmt: skip
+
+
+def cache(report, table):
+    """A claim per engine and model: without a cache the longest request takes longer than with one."""
+    for (engine, model), part in table.groupby(["engine", "model"], sort=True):
+        row = part.loc[(part["prompt_tokens"] + part["new_tokens"]).idxmax()]
+        report.claim(_id("uncached", engine, model),
+                     f"Without a KV cache the same answer takes longer: {engine}, {model}, scenario {row['scenario']} (ratio of medians).",
+                     row["times"], above=1)  # fmt: skip
+
+
+def quality(report, table, reference):
+    """A claim per engine whose gate could judge: its perplexity stays within the limit of its precision."""
+    for row in table[table["pass"].isin(["pass", "fail"])].itertuples():
+        report.claim(_id("quality", row.backend, row.model),
+                     f"{row.backend} keeps the perplexity of {reference} on {row.model} (relative change).",
+                     row.delta_frac, above=-row.threshold, below=row.threshold)  # fmt: skip
+
+
+def files(report, table):
+    """A claim per artefact with sampled weights: none is further from the model's own than rounding leaves."""
+    for row in table.dropna(subset="worst_steps").itertuples():
+        report.claim(_id("weights", row.engine, row.model),
+                     f"The weights in the file of {row.engine} are those of {row.model}, rounded to its type (largest difference, steps).",
+                     row.worst_steps, below=0.5 + 1e-3, label="derived")  # fmt: skip
+    for row in table[table["verdict"] != "unknown"].itertuples():
+        report.claim(_id("size", row.engine, row.model),
+                     f"The file of {row.engine} for {row.model} is no smaller than its parameters times their bits (excess, share).",
+                     row.excess, above=-1e-9, label="derived")  # fmt: skip
+
+
+def crossing(report, table, reference):
+    """A claim per engine, scenario and phase with a crossing: it lies within the measured sizes."""
+    for row in table.itertuples():
+        if not isnan(row.size.value):
+            report.claim(_id("crossing", row.engine, row.scenario, row.phase),
+                         f"{row.engine} and {reference} are equally fast within the measured sizes: {row.phase}, {row.scenario} (parameters).",
+                         row.size, above=row.smallest, below=row.largest, label="fitted")  # fmt: skip
+
+
+def payback(report, table, tokens):
+    """A claim per engine and model: in its slowest phase to pay, the build has paid within so many tokens."""
+    for (engine, model), part in table.groupby(["engine", "model"], sort=True):
+        cached = part[part["phase"] != "generate"]
+        values = [found.value for found in cached["pays_after_tokens"]]
+        if not values:
+            continue
+        row = cached.iloc[values.index(max(values))]
+        report.claim(_id("pays", engine, model),
+                     f"Making the file of {engine} for {model} has paid after so few tokens, even in {row['phase']}, {row['scenario']}.",
+                     row["pays_after_tokens"], below=tokens, label="derived")  # fmt: skip

@@ -1,0 +1,254 @@
+"""TR118's tables, on engines with known laws and on hand-made evidence."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import llmresearch as lr
+from llmresearch import engines_in_depth as depth
+from llmresearch.engines_in_depth import claimed
+from llmresearch.reporting import render
+
+BASE, FAST = "fake:base cpu fp32", "fake:fast cpu fp32"
+PARAMS = {
+    "study": "tr118", "models": ["fake-5m"], "sessions": 3, "repetitions": 3, "warmup": 0,
+    "backends": [{"name": "fake", "label": "base", "noise": 0.001}, {"name": "fake", "label": "fast", "noise": 0.001, "slowdown": 0.5}],
+    "scenarios": [{"name": "one", "prompt_tokens": 10, "new_tokens": 4}, {"name": "four", "prompt_tokens": 10, "new_tokens": 4, "batch": 4}],
+    "also": [{"phases": ["generate"]},
+             {"phases": ["generate"], "sessions": 1, "backends": [{"name": "fake", "label": "broken", "fail": "generate"}]},
+             {"phases": ["prefill"], "sessions": 1, "backends": [{"name": "fake", "label": "absent", "refuse": "fake: not here."}]}],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return lr.plan(PARAMS)
+
+
+@pytest.fixture(scope="module")
+def frame(cells, tmp_path_factory):
+    return lr.read(lr.measure(cells, tmp_path_factory.mktemp("raw") / "raw.jsonl", progress=False))
+
+
+def with_evidence(frame, engine, **evidence):
+    """The frame in which every cell of `engine` says also this of itself."""
+    frame = frame.copy()
+    mine = depth.with_engine(frame)["engine"] == engine
+    frame["evidence"] = [(old or {}) | evidence if hit else old for old, hit in zip(frame["evidence"], mine)]
+    return frame
+
+
+def scored(factor, windows=24):
+    """Scores whose summed surprise is `factor` times 30 nats for each window of 10 tokens."""
+    return {"scores": [[30 * factor + 0.01 * math.sin(k), 10] for k in range(windows)], "vocabulary": 50_000}
+
+
+def test_an_engine_that_takes_half_the_time_is_twice_as_fast(frame):
+    found = depth.speedups(frame, BASE)
+    assert set(found["phase"]) == {"prefill", "decode", "e2e", "generate"} and set(found["verdict"]) == {"faster"}
+    assert np.allclose(found["speedup"], 2, rtol=0.005) and (found["low"] < 2.01).all() and (found["blocks"] == 2).all()
+
+
+def test_without_the_reference_nothing_is_compared(frame):
+    assert depth.speedups(frame, "ort cuda fp16").empty
+    assert depth.payback(frame, "ort cuda fp16").empty
+
+
+def test_rates_count_unpadded_tokens_of_their_own_phase(frame):
+    found = depth.throughputs(frame).set_index(["engine", "scenario", "phase"])
+    rate = found.loc[(BASE, "four", "prefill"), "tokens_per_s"]
+    assert rate.value == pytest.approx(40 / (400e-6 + 5e6 * 40 * 2e-11), rel=0.01)
+    rate = found.loc[(BASE, "one", "decode"), "tokens_per_s"]
+    assert rate.value == pytest.approx(1 / (400e-6 + 5e6 * 2e-11), rel=0.01)
+
+
+def test_the_latency_summary_counts_what_did_not_run_as_degraded(frame, cells):
+    found = depth.latency_summary(frame, cells, "generate").set_index(["engine", "scenario"])
+    assert found.loc[(BASE, "one"), ["n_total", "n_ok", "n_degraded", "n"]].tolist() == [9, 9, 0, 9]
+    broken = found.loc[("fake:broken cpu fp32", "one")]
+    assert broken[["n_total", "n_ok", "n_degraded"]].tolist() == [3, 0, 3] and broken["degraded_rate"] == 1
+    assert np.isnan(broken["mean"])
+
+
+def test_uncached_generation_computes_the_prefix_again_and_gives_the_same_ids(frame):
+    found = depth.cached_and_uncached(frame)
+    assert set(found["engine"]) == {BASE, FAST} and found["same_ids"].all()
+    assert found["tokens_again"].tolist() == pytest.approx([4 * (10 + 1.5) / 13] * 4)
+    assert all(times.low > 1 for times in found["times"])
+
+
+def test_other_ids_without_a_cache_are_seen(frame):
+    changed = frame.copy()
+    hit = (changed["phase"] == "generate") & (changed["backend"] == "fake:fast")
+    changed["output_ids"] = [[[1, 2, 3, 4]] if h else ids for h, ids in zip(hit, changed["output_ids"])]
+    found = depth.cached_and_uncached(changed).set_index("engine")["same_ids"]
+    assert found[BASE].all() and not found[FAST].any()
+
+
+def test_every_failed_and_refused_cell_is_in_one_class(frame, cells):
+    found = depth.failure_classes(frame, cells).set_index("engine")
+    assert found["cells"].sum() == (frame["status"] != "ok").sum() == 4
+    assert found.loc["fake:broken cpu fp32", ["kind", "cause", "share"]].tolist() == ["hard", "out of memory", 1.0]
+    assert found.loc["fake:absent cpu fp32", ["status", "example"]].tolist() == ["refused", "fake: not here."]
+
+
+def test_a_reproducer_plans_the_same_cell(frame, cells):
+    for text in depth.failure_classes(frame, cells)["reproducer"]:
+        again = lr.plan(json.loads(text))
+        assert len(again) == 1 and again[0].cell_id in {c.cell_id for c in cells}
+
+
+@pytest.mark.parametrize("extra", [{"label": "x"}, {"score": {"text": "seeded"}}, {"text": True}, {"source": True}])
+def test_labels_texts_scores_and_sources_are_in_the_reproducer(extra):
+    scenario = {"name": "s", "prompts": ["Hello"]} if "text" in extra else {"name": "s", "prompt_tokens": 3, "batch": 2}
+    model = {"name": "m-1m", "params": 5} if "source" in extra else "m-1m"
+    params = {"backends": [{"name": "fake", "label": extra.get("label"), "noise": 0.5}], "models": [model], "scenarios": [scenario]}
+    cell = lr.plan(params | ({"score": extra["score"]} if "score" in extra else {}))[0]
+    assert lr.plan(depth.reproducer(cell))[0].cell_id == cell.cell_id
+
+
+@pytest.mark.parametrize("dtype, size, verdict", [("fp32", 4_010_000, "as labelled"), ("fp32", 3_900_000, "too small"),
+                                                  ("fp16", 4_000_000, "too large"), ("int8", 1_130_000, "as labelled")])  # fmt: skip
+def test_a_file_holds_its_parameters_times_their_bits(frame, dtype, size, verdict):
+    changed = with_evidence(frame.assign(dtype=dtype), f"fake:fast cpu {dtype}", onnx_bytes=size, parameters=1_000_000)
+    found = depth.artefacts(changed)
+    assert found[["engine", "verdict"]].values.tolist() == [[f"fake:fast cpu {dtype}", verdict]]
+
+
+def test_engines_without_files_have_no_artefact(frame):
+    assert depth.artefacts(frame).empty
+
+
+def test_a_label_that_the_engine_contradicts_is_no_choice(frame):
+    changed = with_evidence(frame, FAST, dtype="fp16")
+    assert depth.labels(changed).set_index("engine").loc[FAST, "agrees"] == "no"
+    found = depth.decisions(changed, BASE)
+    assert set(found["choice"]) == {f"no choice: only {BASE} ran"}
+    assert found["left_out"].str.contains("labelled fp32, ran fp16").all()
+
+
+def test_the_faster_engine_is_chosen_in_every_row_of_one_table(frame):
+    found = depth.decisions(frame, BASE)
+    assert len(found) == 8 and not found.duplicated(["model", "scenario", "phase"]).any()
+    assert set(found["choice"]) == {FAST} and np.allclose(found["times_as_fast"], 2, rtol=0.01)
+    assert set(found["quality"]) == {"not judged on this model"}
+
+
+def test_equal_engines_have_no_winner(frame):
+    twins = frame[frame["backend"] == "fake:base"]
+    twins = pd.concat([twins, twins.assign(backend="fake:twin", cell_id="x" + twins["cell_id"].astype(str))])
+    found = depth.decisions(twins, BASE)
+    assert set(found["choice"]) == {"no winner"}
+    assert found["not_told_apart"].str.contains("fake:twin").all()
+
+
+def test_one_session_names_no_winner(frame):
+    assert set(depth.decisions(frame[frame["session"] == 1], BASE)["choice"]) == {"no winner"}
+
+
+def test_a_perplexity_within_its_limit_passes_and_beyond_it_fails(frame):
+    both = with_evidence(frame, BASE, scored=scored(1.0))
+    found = depth.perplexity_results(with_evidence(both, FAST, scored=scored(1.0001)), BASE).set_index("backend")
+    assert found.loc[BASE, "pass"] == "reference" and found.loc[FAST, "pass"] == "pass"
+    assert found.loc[FAST, "delta_frac"].value == pytest.approx(math.expm1(0.0003), rel=1e-3)
+    worse = with_evidence(both, FAST, scored=scored(1.01))
+    assert depth.perplexity_results(worse, BASE).set_index("backend").loc[FAST, "pass"] == "fail"
+    assert depth.decisions(worse, BASE)["left_out"].str.contains("perplexity gate failed").all()
+
+
+def test_a_model_that_has_learnt_nothing_is_not_judged(frame):
+    untrained = scored(3.6)
+    both = with_evidence(with_evidence(frame, BASE, scored=untrained), FAST, scored=untrained)
+    found = depth.perplexity_results(both, BASE).set_index("backend").loc[FAST]
+    assert found["pass"] == "refused" and "random" in found["error"]
+
+
+def test_an_engine_that_tells_no_probabilities_is_a_row_with_the_reason(frame):
+    found = depth.perplexity_results(with_evidence(frame, FAST, scored={"scores": None}), BASE)
+    assert found["error"].tolist() == ["this engine tells no probabilities"]
+
+
+def test_a_build_pays_after_its_seconds_times_one_over_the_speed_up_less_one(frame):
+    built = with_evidence(frame, FAST, export_seconds=3.0, build_seconds=7.0)
+    found = depth.payback(built, BASE)
+    assert set(found["verdict"]) == {"pays"} and set(found["build_seconds"]) == {10.0}
+    for row in found.itertuples():
+        assert row.pays_after_s.value == pytest.approx(10, rel=0.02)
+        assert row.pays_after_s.low < row.pays_after_s.value < row.pays_after_s.high
+        assert row.pays_after_tokens.value == pytest.approx(row.pays_after_s.value * row.baseline_tokens_per_s * row.speedup.value)
+
+
+def test_a_slower_engine_never_pays(frame):
+    built = with_evidence(frame, BASE, export_seconds=1.0)
+    found = depth.payback(built, FAST)
+    assert set(found["verdict"]) == {"never"} and all(row.high == math.inf for row in found["pays_after_s"])
+
+
+def crossing_points(sizes, sessions=4, crossing=50e6, slope=-0.5, noise=0.02, seed=1):
+    """Ratios by size and session that cross one at `crossing`."""
+    chance = np.random.default_rng(seed)
+    rows = [{"engine": FAST, "scenario": "one", "phase": "prefill", "model": f"m{size:g}", "params_measured": size, "session": session,
+             "ratio": (size / crossing) ** slope * math.exp(chance.normal(0, noise))}
+            for session in range(sessions) for size in sizes]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+EIGHT = [1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8]
+
+
+def test_a_known_crossing_is_found_with_an_interval_that_holds_it():
+    found = depth.crossings(crossing_points(EIGHT)).iloc[0]
+    assert found["verdict"] == "inside" and found["size"].low < 50e6 < found["size"].high
+    assert found["size"].low <= found["fieller_from"] and found["size"].high >= found["sessions_to"]
+    assert not found["faster_at_largest"]
+
+
+@pytest.mark.parametrize("sizes, sessions, why", [(EIGHT[:5], 4, "5 sizes; this study asks for 8"), (EIGHT, 1, "one session")])
+def test_few_sizes_or_one_session_show_a_crossing_without_an_interval(sizes, sessions, why):
+    found = depth.crossings(crossing_points(sizes, sessions)).iloc[0]["size"]
+    assert np.isnan(found.low) and found.value > 0 and why in found.method
+
+
+def test_without_a_slope_there_is_no_finite_interval():
+    found = depth.crossings(crossing_points(EIGHT, slope=0.0, seed=2)).iloc[0]
+    assert found["verdict"] == "no finite interval" and np.isnan(found["size"].low)
+
+
+def test_leave_one_out_and_rival_shapes_agree_on_a_straight_line():
+    points = depth.size_ratios(crossing_points(EIGHT))
+    assert depth.least_squares_table(points)["crossing_without"].between(40e6, 60e6).all()
+    shapes = depth.rival_shapes(points)
+    assert set(shapes["shape"]) == {"power", "log-quadratic", "piecewise"} and set(shapes["where"]) == {"inside"}
+    assert shapes["crossing"].between(40e6, 60e6).all()
+
+
+def test_session_ratios_are_the_reference_over_the_engine(frame):
+    found = depth.session_ratios(frame, BASE, ["fake-5m"], ["prefill"])
+    assert set(found["engine"]) == {FAST} and len(found) == 6 and np.allclose(found["ratio"], 2, rtol=0.01)
+
+
+@pytest.fixture(scope="module")
+def broken_report(tmp_path_factory):
+    engines = [{"name": "fake", "label": "eager", "refuse": "fake: not here."}, {"name": "fake", "label": "built", "fail": "prefill"}]
+    values = {"backends": engines, "also": [], "sessions": 1, "repetitions": 2}
+    return render.report("tr118", overrides=values, out_folder=tmp_path_factory.mktemp("broken"))
+
+
+def test_a_report_of_refused_or_failed_cells_alone_renders_and_says_so(broken_report):
+    text = broken_report.markdown.read_text()
+    assert "Nothing was measured: every cell was refused or failed" in text and "Behind these numbers" in text
+    assert json.loads((broken_report.folder / "report.json").read_text())["claims"]["supported"] == 0
+
+
+def test_the_gates_and_files_become_claims(frame, tmp_path):
+    built = with_evidence(with_evidence(frame, BASE, scored=scored(1.0)), FAST, scored=scored(1.0001), onnx_bytes=20_010_000,
+                          parameters=5_000_000, sampled={"weights": 9, "worst_steps": 0.0}, export_seconds=1.0)  # fmt: skip
+    report = lr.Report("tr118", tmp_path)
+    claimed.quality(report, depth.perplexity_results(built, BASE), BASE)
+    claimed.files(report, depth.artefacts(built))
+    claimed.payback(report, depth.payback(built, BASE), 1e6)
+    found = {c["id"].split("_")[0]: c["status"] for c in json.loads((tmp_path / "claims.json").read_text())}
+    assert found == {"quality": "supported", "weights": "supported", "size": "supported", "pays": "supported"}
