@@ -90,9 +90,15 @@ def together(frame, phase="e2e"):
     used = used[(used["mode"] == "dual") & (used["phase"] == phase)]
     rows = []
     for key, part in used.groupby(KEYS, observed=True, sort=True):
-        each = [np.median(times) for times in _lists(part["request_seconds"]) if times is not None and min(times) > 0]
         rows.append(dict(zip(KEYS, key)) | {
             "requests": int(part["concurrency"].iloc[0]), "n": len(part), "wall_s": float(part["seconds"].median()),
-            "request_s": float(np.median(each)) if each else math.nan,
+            "request_s": _of_one(part),
             "tokens_per_s": float(part["tokens"].sum() / part["seconds"].sum())})  # fmt: skip
     return pd.DataFrame(rows, columns=[*KEYS, "requests", "n", "wall_s", "request_s", "tokens_per_s"])
+
+
+def _of_one(part):
+    """Median seconds of one request; nan where some are no part of their wall, as on clocks that differ."""
+    told = [(times, wall) for times, wall in zip(_lists(part["request_seconds"]), part["seconds"]) if times is not None]
+    sound = all(min(times) > 0 and max(times) <= wall for times, wall in told)
+    return float(np.median(np.concatenate([times for times, _ in told]))) if told and sound else math.nan

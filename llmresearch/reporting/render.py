@@ -43,7 +43,8 @@ def report(study, params_file=None, overrides=None, raw=None, out_folder=None, m
     defaults = declared(notebook)
     out = root() / str(values.get("folder", defaults.get("folder", "outputs/smoke")))
     values["folder"] = str(out)
-    told = {k: v for k, v in values.items() if k in PLACES or v != defaults[k]}  # what repeats a default says nothing
+    # in the notebook's order, so that the page does not depend on the file's; what repeats a default says nothing
+    told = {k: values[k] for k in defaults if k in values and (k in PLACES or values[k] != defaults[k])}
     return render(execute(notebook, told, out), out, study)
 
 

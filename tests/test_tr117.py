@@ -1,0 +1,174 @@
+"""Engines on the same requests: known laws in, verdicts, rankings and files out; and a report without any data."""
+
+import json
+import math
+
+import pytest
+
+import llmresearch as lr
+from llmresearch import peers, quality
+from llmresearch.reporting import render
+from llmresearch.reporting.verify import compare, derive
+
+SLOW, FAST, GONE = "fake:slow cpu fp32", "fake cpu fp32", "fake:gone cpu fp32"
+PARAMS = {
+    "study": "s", "models": ["fake-1m"], "sessions": 3, "repetitions": 4, "warmup": 1, "phases": ["prefill", "e2e"],
+    "backends": [{"name": "fake", "label": "slow", "slowdown": 3.0}, {"name": "fake"},
+                 {"name": "fake", "label": "gone", "refuse": "is not here."}],
+    "scenarios": [{"name": "single", "prompt_tokens": 8, "new_tokens": 4, "prompts": 2},
+                  {"name": "batch", "prompt_tokens": 8, "new_tokens": 4, "batch": 4},
+                  {"name": "dual", "prompt_tokens": 8, "new_tokens": 4, "concurrency": 2}],
+}  # fmt: skip
+OVERHEAD, WORK = 400e-6, 1e6 * 2e-11  # seconds a forward, and a token of a model of a million parameters
+
+
+@pytest.fixture(scope="module")
+def frame(tmp_path_factory):
+    raw = tmp_path_factory.mktemp("raw") / "raw.jsonl"
+    return peers.named(lr.read(lr.measure(lr.plan(PARAMS), raw, progress=False)))
+
+
+@pytest.fixture(scope="module")
+def labelled(frame):
+    return peers.labels(frame)
+
+
+def test_a_first_token_is_the_prefill_and_not_the_whole_request(frame):
+    row = peers.requests(frame).set_index(["engine", "scenario"]).loc[(FAST, "single")]
+    assert row["ttft"] == pytest.approx(OVERHEAD + 8 * WORK, rel=0.03) and row["ttft_from"] == "e2e"
+    assert row["median"] == pytest.approx(4 * OVERHEAD + 11 * WORK, rel=0.03)
+
+
+def test_tokens_per_second_are_all_tokens_over_the_wall(frame):
+    table = peers.requests(frame).set_index(["engine", "scenario"])
+    for scenario, tokens in (("single", 4), ("batch", 16), ("dual", 8)):
+        row = table.loc[(FAST, scenario)]
+        assert row["tokens_per_s"] == pytest.approx(tokens / row["median"], rel=0.05)
+
+
+def test_a_cost_is_the_price_over_the_rate_and_its_interval_is_turned_over(frame):
+    row = peers.costs(peers.requests(frame), 3.6).iloc[0]
+    assert row["usd_per_million_tokens"] == pytest.approx(1000 / row["tokens_per_s"])
+    assert row["usd_per_million_tokens_low"] == pytest.approx(1000 / row["tokens_per_s_high"])
+
+
+def test_three_times_slower_is_found_as_three_times_slower(frame):
+    row = peers.pairs(frame).set_index("phase").loc["e2e"]
+    assert (row["a"], row["b"], row["verdict"], row["n"], row["blocks"]) == (FAST, SLOW, "slower", 3, 4)
+    assert row["low"] < 3 < row["high"] and row["p_adjusted"] < 0.01 and row["p_games_howell"] < 0.01
+
+
+def test_the_ratio_to_the_reference_is_nan_with_a_reason_where_an_engine_did_not_run(frame):
+    found = peers.versus(frame, SLOW)
+    assert found["fake-1m", FAST].value == pytest.approx(1 / 3, rel=0.05)
+    assert math.isnan(found["fake-1m", GONE].value) and found["fake-1m", GONE].method
+
+
+def test_an_engine_is_the_block_s_factor_and_a_single_engine_has_no_analysis(frame):
+    assert peers.anovas(frame).set_index("phase").loc["e2e", "p"] < 0.01
+    assert peers.anovas(frame[frame["engine"] == FAST])["reason"].iloc[0] == "needs two engines and two sessions"
+
+
+def test_a_tail_is_refused_below_the_least_number_of_calls(frame):
+    row = peers.spreads(frame).iloc[0]
+    assert math.isnan(row["p95"]) and "needs 59" in row["p95_why"] and row["median_low"] < row["median"] < row["median_high"]
+
+
+def evidence(backend, label, **found):
+    return {"engine": "e", "model": "m", "cell_id": "c", "session": 1, "status": "ok", "backend": backend, "dtype": label,
+            "device": "cpu", "evidence": {"dtype": label, "device": "cpu"} | found}  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "verdict"), [
+    (evidence("hf", "fp16"), "as labelled"),
+    (evidence("hf", "fp16", dtype="fp32"), "not as labelled"),
+    (evidence("hf-compile", "fp32", compile={"graphs": 2}), "as labelled"),
+    (evidence("hf-compile", "fp32", compile={"graphs": 0}), "not as labelled"),
+    (evidence("hf-compile", "fp32"), "unknown"),
+    (evidence("ort", "int8", quantised={"MatMulInteger": 3}), "as labelled"),
+    (evidence("ort", "int8", quantised={}), "not as labelled"),
+    (evidence("ort", "int8"), "unknown"),
+])  # fmt: skip
+def test_a_label_holds_only_where_the_evidence_says_so(row, verdict):
+    import pandas as pd
+
+    assert peers.labels(pd.DataFrame([row]))["verdict"].tolist() == [verdict]
+
+
+def test_only_engines_that_ran_everything_are_ranked(frame, labelled):
+    table = peers.ranking(frame, labelled).set_index("engine")
+    assert table["rank"].to_dict() == {FAST: 1.0, SLOW: 2.0, GONE: pytest.approx(math.nan, nan_ok=True)}
+    assert table.loc[GONE, "status"] == "6 of 6 cells refused" and table.loc[FAST, "wins"] == 1
+
+
+def test_an_engine_that_is_not_what_its_label_says_is_not_ranked(frame, labelled):
+    wrong = labelled.assign(verdict=labelled["verdict"].where(labelled["engine"] != FAST, "not as labelled"))
+    table = peers.ranking(frame, wrong).set_index("engine")
+    assert table.loc[FAST, "status"] == "label: not as labelled" and table.loc[SLOW, "rank"] == 1
+
+
+def test_few_calls_carry_no_rank(frame, labelled):
+    table = peers.ranking(frame[~(frame["session"] > 1)].query("prompt == 0"), labelled).set_index("engine")
+    assert table.loc[FAST, "status"] == "4 undisturbed calls, 7 are needed"
+
+
+def test_a_sure_lead_is_a_recommendation_with_its_interval(frame, labelled):
+    found = peers.recommendations(frame, labelled, quality.fidelity(frame, SLOW)).set_index("goal")
+    assert set(found["choice"]) == {FAST} and set(found.index) == {"lowest latency", "best cost", "balanced"}
+    assert found.loc["lowest latency", "ratio"].high < 1
+
+
+def test_engines_that_are_the_same_have_no_winner(tmp_path):
+    twins = [{"name": "fake", "label": word, "session": 0.05} for word in ("a", "b")]
+    small = {"backends": twins, "scenarios": PARAMS["scenarios"][:1], "phases": ["e2e"], "seed": 0}
+    raw = lr.measure(lr.plan(PARAMS | small), tmp_path / "raw.jsonl", progress=False)
+    frame = peers.named(lr.read(raw))
+    found = peers.recommendations(frame, peers.labels(frame), quality.fidelity(frame, "fake:a cpu fp32"))
+    assert set(found["choice"]) == {"no winner"}
+
+
+def test_an_engine_that_chooses_otherwise_is_not_balanced(frame, labelled):
+    fidelity = quality.fidelity(frame, SLOW)
+    fidelity.loc[fidelity["engine"] == FAST, "agreement"] = 0.5
+    found = peers.recommendations(frame, labelled, fidelity).set_index("goal").loc["balanced"]
+    assert found["choice"] == "no winner" and found["first"] == SLOW and found["engines"] == 1
+
+
+def test_statistics_have_the_shape_that_readers_expect(frame):
+    found = peers.statistics(frame, peers.pairs(frame), peers.anovas(frame))
+    assert {"mean", "median", "std", "ci_95", "n", "q25", "q75"} <= set(found["summaries"][0])
+    assert {"difference", "percent_change", "p", "p_adjusted", "effect_size", "verdict"} <= set(found["pairwise"][0])
+    assert {"F", "p"} <= set(found["anova"][0]) and len(found["summaries"]) == 12
+
+
+def test_every_call_and_every_refused_cell_is_a_row_of_the_metrics(frame):
+    found = peers.metrics(frame)
+    assert len(found) == 3 * (2 * 4 * 2 * 6 + 4)
+    assert set(found.loc[found["status"] == "refused", "error"]) == {"is not here."}
+
+
+def test_what_was_not_read_is_unknown(frame):
+    table = peers.resources(frame)
+    assert table["own_cores_mean"].notna().all() and table["gpu_power_w_peak"].isna().all()
+    assert "gpu power w" in peers.unread(table)
+
+
+SMALL = {"models": ["fake-1m"], "repetitions": 3, "sessions": 3, "scenarios": PARAMS["scenarios"][:1]}
+
+
+def test_the_report_renders_its_files_and_verify_agrees(tmp_path):
+    folder = render.report("tr117", out_folder=tmp_path / "first", overrides=SMALL).folder
+    for name in ("statistical_analysis.json", "cost_analysis.json", "env.json", "metrics.csv"):
+        assert (folder / name).stat().st_size > 100
+    assert json.loads((folder / "cost_analysis.json").read_text())["label"] == "derived"
+    derived = derive(folder, tmp_path / "second")
+    assert compare(folder, derived) == []
+    text = (folder / "cost_analysis.json").read_text()
+    (folder / "cost_analysis.json").write_text(text.replace('"usd_per_hour": 1', '"usd_per_hour": 2', 1))
+    assert [difference.file for difference in compare(folder, derived)] == ["tr117/cost_analysis.json"]
+
+
+def test_a_report_whose_cells_were_all_refused_renders_and_says_so(tmp_path):
+    gone = SMALL | {"backends": [{"name": "fake", "label": "reference", "refuse": "is not here."}]}
+    page = render.report("tr117", out_folder=tmp_path, overrides=gone).markdown.read_text()
+    assert "Nothing was measured" in page and "is not here." in page and "no winner" in page
