@@ -1,6 +1,7 @@
 # make reports   measure real models on this machine and render the smoke reports
 # make test      the test suite
 # make lab       JupyterLab with everything installed
+# make calculator  the memory calculator and the dashboard in a browser, on this machine only
 # make hooks     git strips outputs of notebooks before a commit and compares them by cells
 # Everything is installed into .venv at the first use of any of them, and never again until a pin changes.
 

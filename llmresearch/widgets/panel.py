@@ -160,7 +160,8 @@ def experts(found):
     facts = found.mixture
     if not facts:
         return ""
+    shared = f" (+ {facts['shared_experts']:,} shared)" if facts["shared_experts"] else ""
     return (
-        f"<p>A mixture: {facts['experts']:,} experts, {facts['experts_per_token']:,} a token"
-        f" (+ {facts['shared_experts']:,} shared); {facts['active']:,} of {facts['parameters']:,} weights are active.</p>"
+        f"<p>A mixture: {facts['experts']:,} experts, {facts['experts_per_token']:,} a token{shared};"
+        f" {facts['active']:,} of {facts['parameters']:,} weights are active.</p>"
     )
