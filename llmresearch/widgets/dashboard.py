@@ -20,7 +20,12 @@ STYLE = """<style>
 .lr-dashboard .widget-label { width: auto; min-width: 9rem; }
 .lr-dashboard .widget-dropdown, .lr-dashboard .widget-text { max-width: 100%; }
 .lr-bar { display: flex; height: 16px; max-width: 40rem; border: 1px solid #767c85; margin: 2px 0 8px; }
-@media (prefers-color-scheme: dark) { .lr-dashboard .dt-container { color-scheme: dark; } }
+.lr-dashboard :is(.itables_anywidget, .dt-container) { background: transparent !important; }
+.lr-dashboard .dt-container :is(td, th, label, .dt-info, .dt-paging-button) { color: var(--jp-ui-font-color1, inherit) !important; }
+.lr-dashboard .dt-container tr.selected td { color: #fff !important; background: #0a5a9c; box-shadow: none !important; }
+.lr-dashboard .dt-container :is(input, select) {
+  color: var(--jp-ui-font-color1, inherit); background: var(--jp-layout-color1, inherit); border: 1px solid #767c85;
+}
 </style>"""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
 
@@ -37,6 +42,7 @@ class Dashboard(w.VBox):
         self.rows = browsing.everything() if rows is None else rows
         self._names = count(1)
         self.totals, self.errors, self.parts, self.said = (w.HTML() for _ in range(4))
+        self.parts.add_class("lr-parts")
         self.axis = w.Dropdown(options=list(browsing.AXES), description="Errors by", style=_LABEL)
         self.engine = w.Dropdown(options=["all"], description="Engine", style=_LABEL)
         self.profile = w.Dropdown(description="Profile", **_ROOM)
