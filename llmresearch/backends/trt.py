@@ -96,14 +96,18 @@ class Trt:
     def _opened(self, cell):
         self.ran = trt_run.inspected(self.api, self.engine)
         if cell.dtype == "int8" and not self.ran.get("int8"):
-            raise EngineError(f"{self.path}: no int8 layers in the engine, only {sorted(self.ran)}. Do not trust its label.")
+            raise EngineError(
+                f"{self.path}: no int8 layers in the engine, only {sorted(self.ran)}. Do not trust its label."
+            )
         self.cell, self.graphs_wanted = cell, bool(cell.options.get("cuda_graph", True))
         self._after_prompt = None
 
     def start(self, cell, ids):
         """Untimed: take the prompt, ids[batch][token]; memory and graphs for the calls that follow."""
         if len({len(row) for row in ids}) != 1 or not ids[0]:
-            raise EngineError(f"{self.name}: prompts of {[len(row) for row in ids]} tokens are no batch. Give rows of one length.")
+            raise EngineError(
+                f"{self.name}: prompts of {[len(row) for row in ids]} tokens are no batch. Give rows of one length."
+            )
         self.batch, self.prompt_tokens, self.new_tokens = len(ids), len(ids[0]), cell.new_tokens
         self.prompt = np.array(ids, np.int32)
         self._room(self.prompt, self.new_tokens)
@@ -113,7 +117,10 @@ class Trt:
         """Memory for `ids` [batch, token] and as many tokens after them; EngineError for what the model cannot take."""
         whole, longest = ids.shape[1] + more, _longest(self.facts)
         if ids.min() < 0 or ids.max() >= self.facts["vocab"]:
-            raise EngineError(f"{self.name}: id {ids.max()} is outside the vocabulary of {self.facts['vocab']:,}. Use this model's own ids.")
+            raise EngineError(
+                f"{self.name}: id {ids.max()} is outside the vocabulary of {self.facts['vocab']:,}. "
+                "Use this model's own ids."
+            )
         if longest and whole > longest:
             raise EngineError(f"{self.name}: {whole} tokens asked, prompt and answer together; the model has {longest} positions. "
                               "Shorten prompt_tokens or new_tokens.")  # fmt: skip

@@ -138,7 +138,7 @@ def _parsed(api, builder, onnx, log):
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
         if tensor.dtype == getattr(api.trt.DataType, "INT64", None):
-            raise EngineError(f"{onnx}: input {tensor.name} is int64. Export it with int32 inputs: they are not cast in every call.")
+            raise EngineError(f"{onnx}: input {tensor.name} is int64. Export it with int32 inputs: none is cast in every call.")
     return network, parser
 
 

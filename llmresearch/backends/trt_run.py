@@ -104,7 +104,9 @@ class Buffers:
             shapes[f"past_key_values.{name}"] = old.shape
         for name, shape in shapes.items():
             if not context.set_input_shape(name, shape):
-                raise EngineError(f"trt: set_input_shape failed for {name} {shape}: no profile covers it. Build with one that does.")
+                raise EngineError(
+                    f"trt: set_input_shape failed for {name} {shape}: no profile covers it. Build with one that does."
+                )
         for name, array in tensors.items():
             context.set_tensor_address(name, array.address)
         self.bound[id(context)] = key
