@@ -1,7 +1,9 @@
-"""Seconds and joules → dollars, kWh and grams. To rent and to own are two kinds of cost, which are never added.
+"""Seconds and joules → dollars, kWh and grams. To rent and to own are two kinds of cost, which are never
+added.
 
-Rent is a price per hour and nothing else: energy is in it. To own is a purchase spread over a life, what the machine
-draws while it waits, and the energy above that which the work takes. Money is in US dollars, rates in tokens per second.
+Rent is a price per hour and nothing else: energy is in it. To own is a purchase spread over a life, what the
+machine draws while it waits, and the energy above that which the work takes. Money is in US dollars, rates in
+tokens per second.
 """
 
 from dataclasses import dataclass, replace
@@ -58,7 +60,9 @@ def same_kind(a, b):
     """Nothing; raises CostError where one cost is rent and the other is not."""
     kinds = [getattr(x, "kind", None) for x in (a, b)]
     if kinds[0] != kinds[1] and not (None in kinds and 0 in (a, b)):
-        raise CostError(f"cost: {kinds[0]} and {kinds[1] or 'a bare number'} cannot be added. Show them in columns apart.")
+        raise CostError(
+            f"cost: {kinds[0]} and {kinds[1] or 'a bare number'} cannot be added. Show them in columns apart."
+        )
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,11 @@ class Rent:
 
 @dataclass(frozen=True)
 class Own:
-    """A machine bought: `purchase_usd` over `life_years`, at work `busy_share` of the hours, `idle_w` at all hours.
+    """A machine bought: `purchase_usd` over `life_years`, at work `busy_share` of the hours, `idle_w` at all
+    hours.
 
-    The energy above idle comes with the work (joules per token); `upkeep_usd_per_hour` is for space, hands, network.
+    The energy above idle comes with the work (joules per token); `upkeep_usd_per_hour` is for space, hands,
+    network.
     """
 
     purchase_usd: float
@@ -110,11 +116,17 @@ class Own:
     @property
     def usd_per_hour(self):
         """Dollars per hour of its life, at work or not, without the energy above idle."""
-        return self.purchase_usd / (self.life_years * YEAR_H) + self.idle_w / 1e3 * self.usd_per_kwh + self.upkeep_usd_per_hour
+        return (
+            self.purchase_usd / (self.life_years * YEAR_H)
+            + self.idle_w / 1e3 * self.usd_per_kwh
+            + self.upkeep_usd_per_hour
+        )
 
     @property
     def usd_per_busy_hour(self):
-        """Dollars that one hour of work must carry: its own and those of the hours in which the machine waits."""
+        """Dollars that one hour of work must carry: its own and those of the hours in which the machine
+        waits.
+        """
         return self.usd_per_hour / self.busy_share
 
 
@@ -144,9 +156,10 @@ class Mix:
 def cost_per_million_tokens(tokens_per_s, price, joules_per_token=None):
     """USD per million tokens at a rate: 1e6 / tokens_per_s / 3600 · USD per hour of work.
 
-    `tokens_per_s`: a number or text with a unit (gives Usd), an array (gives an array), or an Estimate (gives a Cost,
-    whose interval is the rate's turned over). `price`: USD per hour, Rent or Own. Own asks for `joules_per_token`
-    above idle, a number or an Estimate, which adds its energy; where that is nan the cost is unknown, so nan.
+    `tokens_per_s`: a number or text with a unit (gives Usd), an array (gives an array), or an Estimate (gives
+    a Cost, whose interval is the rate's turned over). `price`: USD per hour, Rent or Own. Own asks for
+    `joules_per_token` above idle, a number or an Estimate, which adds its energy; where that is nan the cost
+    is unknown, so nan.
     """
     price = as_price(price)
     if price.kind == "rent":
@@ -166,7 +179,9 @@ def as_price(price):
 def of_kind(value, kind):
     """The amount as Usd or Cost of that kind; arrays stay arrays."""
     if isinstance(value, Estimate):
-        return Cost(value.value, value.low, value.high, value.n, value.unit_of_replication, value.method, kind)
+        return Cost(
+            value.value, value.low, value.high, value.n, value.unit_of_replication, value.method, kind
+        )
     return Usd(value, kind) if isinstance(value, numbers.Real) else value
 
 
@@ -193,15 +208,27 @@ def times(value, factor):
 
 
 def added(a, b):
-    """a + b of numbers or Estimates with errors that know nothing of each other: half-widths add in quadrature."""
+    """a + b of numbers or Estimates with errors that know nothing of each other: half-widths add in
+    quadrature.
+    """
     if not isinstance(a, Estimate) and not isinstance(b, Estimate):
         return a + b
     a, b = (x if isinstance(x, Estimate) else Estimate(x, x, x, 0, "", "exact") for x in (a, b))
     value = a.value + b.value
-    low, high = value - math.hypot(a.value - a.low, b.value - b.low), value + math.hypot(a.high - a.value, b.high - b.value)
+    low, high = (
+        value - math.hypot(a.value - a.low, b.value - b.low),
+        value + math.hypot(a.high - a.value, b.high - b.value),
+    )
     measured = a if a.n else b
     method = "; ".join(dict.fromkeys(m for m in (a.method, b.method) if m != "exact"))
-    return Estimate(value, low, high, min(x.n for x in (a, b) if x.n) if a.n or b.n else 0, measured.unit_of_replication, method)
+    return Estimate(
+        value,
+        low,
+        high,
+        min(x.n for x in (a, b) if x.n) if a.n or b.n else 0,
+        measured.unit_of_replication,
+        method,
+    )
 
 
 def kwh(joules):
@@ -222,9 +249,9 @@ def energy_usd(joules, usd_per_kwh):
 def mixed_rate(prefill_tokens_per_s, decode_tokens_per_s, mix):
     """Tokens per second of a whole mix: prompt tokens at the prefill rate, generated ones at the decode rate.
 
-    tokens / (prompt / prefill rate + new / decode rate), the weighted harmonic mean. Of two Estimates the interval is
-    the delta method's on seconds per token, taking the phases' errors as independent; `economy.mixed` does better,
-    session by session, where the calls themselves are at hand.
+    tokens / (prompt / prefill rate + new / decode rate), the weighted harmonic mean. Of two Estimates the
+    interval is the delta method's on seconds per token, taking the phases' errors as independent;
+    `economy.mixed` does better, session by session, where the calls themselves are at hand.
     """
     parts = [(mix.prompt_tokens, prefill_tokens_per_s), (mix.new_tokens, decode_tokens_per_s)]
     seconds = [_per_rate(rate, share / mix.tokens) for share, rate in parts if share]

@@ -145,6 +145,12 @@ def test_a_meter_that_is_unsure_leaves_the_energy_of_two_engines_undecided():
     assert unsure["verdict"].tolist() == ["no winner", "not told apart"]
 
 
+def test_samples_that_were_disturbed_are_counted_and_where_none_is_left_the_page_says_so(frame):
+    assert economy.left_out(frame).startswith("135 of 135 samples count; 0 were disturbed")
+    disturbed = frame.assign(contaminated="other processes used 2.00 of 2 cores")
+    assert economy.left_out(disturbed).startswith("**No sample can be used.** 0 of 135")
+
+
 def test_grams_follow_the_grid(frame):
     found = economy.carbon(joules.of_mix(frame, MIX), prices.examples().grid)
     default, renewable = (row(found, A, grid=name)["gco2e_per_million"].value for name in ("default", "renewable"))

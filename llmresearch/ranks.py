@@ -1,0 +1,91 @@
+"""Who is best, paired by session: a winner only where every other interval lies beyond it."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from .intervals import NAN, Estimate
+from .stats.estimates import center_of_sessions
+
+
+def ranking(sessions, value="tokens_per_s", largest=True):
+    """One row per model, scenario and engine, the best first: its ratio to the best in cost or joules (an
+    Estimate, paired by session, at a level that holds for all pairs), in how many sessions it came first, and
+    the verdict.
+
+    verdict: winner (every other is dearer), no winner, dearer, or not told apart (the interval holds 1).
+    """
+    rows = []
+    for key, part in sessions.groupby(["model", "scenario"], observed=True, sort=True):
+        wide = part.pivot_table(index="session", columns="engine", values=value, observed=True).dropna()
+        wide = 1 / wide if largest else wide
+        rows += [dict(zip(["model", "scenario"], key)) | row for row in _ranked(wide, _errors(part, value))]
+    columns = ["model", "scenario", "rank", "engine", "ratio_to_best", "first_in", "sessions", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _errors(part, value):
+    """{engine: the meter's mean error as a share}; nothing where a table has none (a clock's is nothing
+    beside a call).
+    """
+    if "low" not in part:
+        return {}
+    share = (part["high"] - part["low"]) / 2 / part[value].abs()
+    return share.groupby(part["engine"], observed=True).mean().to_dict()
+
+
+def _ratio(over, under, level, errors=(0.0, 0.0)):
+    """over / under, paired by session, as an Estimate; the meters' errors (shares) are added in quadrature to
+    its logarithm.
+    """
+    e, error = center_of_sessions(over / under, level), math.hypot(*errors)
+    if not (error and e.low > 0):
+        return e
+    low, high = (
+        e.value * math.exp(side * math.hypot(math.log(end / e.value), error))
+        for side, end in ((-1, e.low), (1, e.high))
+    )
+    return Estimate(e.value, low, high, e.n, e.unit_of_replication, f"{e.method}; and the meter's error")
+
+
+def _ranked(cost, errors):
+    """The rows of one scenario; `cost`: sessions by engines, all there."""
+    if cost.empty:
+        return []
+    order = list(np.exp(np.log(cost).mean()).sort_values().index)
+    pairs = max(1, len(order) * (len(order) - 1) // 2)
+    ratios = [
+        _ratio(
+            cost[name], cost[order[0]], 1 - 0.05 / pairs, (errors.get(name, 0.0), errors.get(order[0], 0.0))
+        )
+        for name in order
+    ]
+    told = [r.low > 1 for r in ratios[1:]]
+    words = ["only one" if len(order) == 1 else "winner" if all(told) else "no winner",
+             *("dearer" if dear else "not told apart" for dear in told)]  # fmt: skip
+    first = cost.idxmin(axis=1).value_counts()
+    ratios[0] = Estimate(1.0, 1.0, 1.0, len(cost), "session", "the best itself")
+    return [{"rank": i + 1, "engine": name, "ratio_to_best": ratio, "first_in": int(first.get(name, 0)), "sessions": len(cost),
+             "verdict": word} for i, (name, ratio, word) in enumerate(zip(order, ratios, words))]  # fmt: skip
+
+
+def relative(sessions, baseline, value="tokens_per_s", largest=True):
+    """One row per model, scenario and engine but the baseline's: cost over the baseline's, an Estimate paired
+    by session.
+    """
+    rows = []
+    for key, part in sessions.groupby(["model", "scenario"], observed=True, sort=True):
+        wide = part.pivot_table(index="session", columns="engine", values=value, observed=True, dropna=False)
+        errors, wide = _errors(part, value), 1 / wide if largest else wide
+        for name in wide.columns.drop(baseline, errors="ignore"):
+            both = wide[[name, baseline]].dropna() if baseline in wide else wide[:0]
+            ratio = Estimate(NAN, NAN, NAN, 0, "session", "not measured")
+            if len(both):
+                ratio = _ratio(
+                    both[name], both[baseline], 0.95, (errors.get(name, 0.0), errors.get(baseline, 0.0))
+                )
+            rows.append(
+                dict(zip(["model", "scenario"], key)) | {"engine": name, "baseline": baseline, "ratio": ratio}
+            )
+    return pd.DataFrame(rows, columns=["model", "scenario", "engine", "baseline", "ratio"])
