@@ -84,6 +84,8 @@ def _raw(folder, manifest, inside):
     shutil.copy2(raw, inside)
     if records.sidecar(raw).is_file():
         shutil.copy2(records.sidecar(raw), inside)
+    for made in raw.parent.glob(f"{records.sidecar(raw).stem}.*.json"):  # what a model made of the records, such as vectors
+        shutil.copy2(made, inside)
     return records.facts(raw)
 
 
