@@ -92,3 +92,14 @@ def test_what_was_not_measured_has_no_speed_up_and_no_rows(frame):
     assert math.isnan(compiling.speedup(refused, "hf", "hf-compile", "m", "prefill").value)
     for table in (compiling.by_phase(refused, "hf"), compiling.charged(refused, "hf"), compiling.factorial(refused), compiling.ledger(refused)):
         assert table.empty
+
+
+def test_only_the_baseline_and_cells_with_graphs_are_proven(frame):
+    named = pd.concat([frame, calls("hf-compile:liar", 1, [4.0], 4.0)], ignore_index=True)
+    assert set(compiling.proven(named, "hf")["backend"]) == {"hf", "hf-compile"}
+
+
+def test_a_cold_start_says_whether_the_kernel_caches_were_on(frame):
+    found = compiling.cold_starts(frame).set_index("backend")
+    assert found["caches"].to_dict() == {"hf": "none", "hf-compile": "on"}
+    assert found.loc["hf-compile", ["first_call", "steady", "processes"]].tolist() == [23.0, 2.0, 3]
