@@ -183,8 +183,8 @@ class Watched:
     def run_all(self):
         """Runs every cell of the notebook that is open in JupyterLab."""
         self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-        self.page.wait_for_function("window.jupyterapp?.commands.isEnabled('notebook:run-all-cells')")
-        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.page.wait_for_function(IDLE)  # before its kernel stands, JupyterLab would ask which one
+        self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
     def faults(self, selector=None):
         """Serious and critical findings of axe inside `selector` (the whole page without one), a line each."""
@@ -205,6 +205,7 @@ class Watched:
         return self.page.locator(selector).first.evaluate(CONTRAST)
 
 
+IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 CONTRAST = """element => {
   const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return n.length > 3 ? n : [...n, 1]; };
   const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)

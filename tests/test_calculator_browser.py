@@ -1,4 +1,4 @@
-"""The calculator in a real browser, as Voila serves it: it answers, follows, and says what is wrong."""
+"""The calculator in a real browser, as Voila serves it and in JupyterLab: it answers, follows, and says what is wrong."""
 
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -133,3 +133,13 @@ def test_a_pasted_name_with_markup_is_text(narrow):
 def test_no_other_notebook_is_served(voila):
     with pytest.raises(HTTPError, match="404"):
         urlopen(voila.url("tr121"), timeout=30)
+
+
+def test_the_calculator_works_in_jupyterlab(browser, lab):
+    page = browser(lab.url("calculator"))
+    page.run_all()
+    page.seconds_until(READY)
+    field(page, "gpu").locator("select").select_option("l4")
+    agrees(page, model="llama-3.1-8b", gpu="l4", max_model_len=8192)
+    assert page.faults(".lr-root") == []
+    assert (page.errors, page.outside) == ([], [])
