@@ -5,9 +5,9 @@ import pandas as pd
 from .names import cells_of
 
 BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "q8_0": 8, "q4_k_m": 4}
-WIDER = {"int8": 5 / 32, "q8_0": 1 / 16, "q4_k_m": 1.0}
-"""What formats may add to parameters × bits, as a share: fp32 scales per block of 32 weights (16 in narrow matrices,
-and norms, biases and a table of positions stay wide); Q4_K_M keeps some matrices in six bits and more."""
+WIDER = {"int8": 5 / 16, "q8_0": 1 / 16, "q4_k_m": 1.0}
+"""What formats may add to parameters × bits, as a share: fp32 scales per block of 32 weights, or of 16 in
+narrow matrices; norms, biases and a table of positions stay wide; Q4_K_M keeps some matrices in six bits and more."""
 GRAPH = 0.01, 400_000
 """Share, and bytes at least, for alignment and the graph itself; the same as the export's own check."""
 FILES = ("onnx_bytes", "engine_bytes", "file_bytes")
