@@ -1,11 +1,11 @@
 """The engines of one GPU beside each other, and what a decode step of the fastest is made of.
 
-    python benchmarks/engines_gpu.py speed RAW              a table from a raw file of params/h200/engines.yaml
+    python benchmarks/engines_gpu.py speed RAW              a table from a raw file of benchmarks/engines_gpu.yaml
     python benchmarks/engines_gpu.py agreement [MODEL]      top-1 with hf fp32 on 256 forced, varied tokens
     python benchmarks/engines_gpu.py parts [MODEL] [DTYPE]  what a step and a prefill of `fused` are made of
     python benchmarks/engines_gpu.py blocks [MODEL] [DTYPE] a step with other sizes of its programs
 
-The raw file comes from `llmresearch measure params/h200/engines.yaml --raw RAW`: the harness measures, each
+The raw file comes from `llmresearch measure benchmarks/engines_gpu.yaml --raw RAW`: the harness measures, each
 engine in its own processes. All times are in microseconds unless the table says otherwise.
 """
 
