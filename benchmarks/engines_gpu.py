@@ -21,7 +21,7 @@ from llmresearch import matrix, models, roofline
 from llmresearch.backends import backend, fused_decoder
 
 HERE = Path(__file__).resolve().parent
-PARAMS = HERE.parent / "params" / "h200" / "engines.yaml"
+PARAMS = HERE.parent / "benchmarks" / "engines_gpu.yaml"
 FORCED_PROMPT, FORCED = 16, 256
 REPLAYS, ROUNDS = 200, 15
 SIZES = {"qkv": (4096, 8192, 16384), "attend": (4096, 8192, 16384), "up": (4096, 8192, 16384),
