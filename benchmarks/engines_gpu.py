@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from llmresearch import matrix, models, roofline
+from llmresearch import matrix, models, roofline, records
 from llmresearch.backends import backend, fused_decoder
 
 HERE = Path(__file__).resolve().parent
@@ -63,7 +63,7 @@ def speed(raw):
 
 def copy_speed(raw):
     """Bytes a second of a copy, as the run measured it on its own GPU; nan where it did not."""
-    facts = json.loads(Path(raw).with_suffix(".json").read_text())
+    facts = records.facts(raw)
     return (facts.get("roofline") or {}).get("cuda", {}).get("copy_bytes_per_s", np.nan)
 
 
