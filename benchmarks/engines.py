@@ -1,16 +1,18 @@
 """Every engine beside the reference, and each beside its own native tool, on identical token ids.
 
     python benchmarks/engines.py speed  [MODEL] [SESSIONS]   time per token and ratio to hf, per engine and precision
-    python benchmarks/engines.py native [MODEL] [PAIRS]      the harness over the engine's own tool, interleaved
+    python benchmarks/engines.py native [MODEL] [PAIRS] [DEVICE]  the harness over the engine's own tool, interleaved
     python benchmarks/engines.py oracle [MODEL]              top-1, logits and perplexity against hf fp32
 
 Without an argument: all three on gemma3-270m. Speed is measured by the harness itself, each engine in its own
 processes, sessions interleaved. An engine that is absent is a line with its reason. To add one: a line in
-ENGINES, and one in NATIVE.
+ENGINES, and one in NATIVE. An engine with an environment of its own is started by the interpreter that PYTHONS
+names, found on the PATH. benchmarks/engines_llamacpp.py compares llama.cpp with its own tool, engines_vllm.py vLLM.
 """
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,8 +23,9 @@ import numpy as np
 import pandas as pd
 
 import llmresearch as lr
-from llmresearch import matrix, models
-from llmresearch.backends import backend
+from llmresearch import export, matrix, models
+from llmresearch.backends import backend, trt_build
+from llmresearch.models.artifacts import cache_folder
 from llmresearch.perplexities import perplexity, windows
 from llmresearch.texts import read_text
 from llmresearch.timing import available_cores
@@ -37,6 +40,7 @@ ENGINES = [
     ("llamacpp", "q4_k_m"),
 ]
 WINDOW = 256  # tokens of a scored window
+PYTHONS = {"trt": "trt-python"}
 
 
 def params(model, engines, sessions, device="cpu"):
@@ -46,9 +50,16 @@ def params(model, engines, sessions, device="cpu"):
         by_name.setdefault(name, []).append(dtype)
     return {
         "study": "engines", "models": [model], "device": device, "phases": ["prefill", "decode"], "sessions": sessions,
-        "backends": [{"name": name, "dtypes": dtypes} for name, dtypes in by_name.items()], "repetitions": CALLS,
-        "warmup": WARMUP, "scenarios": [{"name": "one", "prompt_tokens": PROMPT, "new_tokens": NEW}],
+        "backends": [{"name": name, "dtypes": dtypes} | interpreter(name) for name, dtypes in by_name.items()],
+        "repetitions": CALLS, "warmup": WARMUP, "scenarios": [{"name": "one", "prompt_tokens": PROMPT, "new_tokens": NEW}],
+        "timeout_s": 300,
     }  # fmt: skip
+
+
+def interpreter(name):
+    """{"python": …} of an engine that has an environment of its own, where its interpreter is on the PATH."""
+    found = shutil.which(PYTHONS.get(name, ""))
+    return {"python": found} if found else {}
 
 
 def speed(model, sessions, raw=None, device="cpu", engines=ENGINES):
@@ -80,31 +91,60 @@ def same_ids(cell, base):
     return bool((cell["output_ids"].map(json.dumps) == json.dumps(base["output_ids"].iloc[0])).all())
 
 
-def bare_ort(model, folder, ids):
+def bare_ort(model, folder, ids, ran):
     """Medians of a bare I/O-bound loop over the same file, in a process of its own: {phase: seconds}."""
-    from llmresearch import export
+    path, device = made(cache_folder() / "onnx", export.MODEL, export.FACTS, ran["onnx_sha256"]), ran["device"]
+    asked = {"threads": available_cores(), "device": device} | facts_of(path.with_name(export.FACTS))
+    return bare("engines_bare_ort.py", sys.executable, path, asked, ids)
 
-    path = export.artifact(folder)
-    asked = {"threads": available_cores(), "calls": WARMUP + 1 + CALLS, "new": NEW, "ids": [ids]} | export.facts(path)
-    command = [sys.executable, str(Path(__file__).with_name("engines_bare_ort.py")), str(path), json.dumps(asked)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+def bare_trt(model, folder, ids, ran):
+    """Medians of a bare loop over the same engine, in a process of its own: {phase: seconds}."""
+    path = made(cache_folder() / "engines", trt_build.PLAN, trt_build.FACTS, ran["engine_sha256"])
+    onnx = made(cache_folder() / "onnx", export.MODEL, export.FACTS, ran["onnx_sha256"])
+    return bare("engines_bare_trt.py", interpreter("trt").get("python", sys.executable), path,
+                facts_of(onnx.with_name(export.FACTS)), ids)  # fmt: skip
+
+
+def made(folder, file, facts, digest):
+    """The artefact with this sha256 among the kept ones: what the harness ran, not what is like it."""
+    return next(place.with_name(file) for place in folder.glob(f"*/{facts}") if facts_of(place)["sha256"] == digest)
+
+
+def facts_of(path):
+    """What was found when an artefact was made."""
+    return json.loads(path.read_text())
+
+
+def bare(script, python, path, asked, ids):
+    """{phase: median seconds} of one of the bare loops beside this file."""
+    asked = asked | {"calls": WARMUP + 1 + CALLS, "new": NEW, "ids": [ids]}
+    command = [python, str(Path(__file__).with_name(script)), str(path), json.dumps(asked)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{script}: {done.stderr}")
     found = json.loads(done.stdout.splitlines()[-1])
     return {phase: float(np.median(times[WARMUP + 1 :])) for phase, times in found.items()}
 
 
-NATIVE = {("ort", "fp32"): ("a bare I/O-bound loop", bare_ort)}
+NATIVE = {("ort", "fp32"): ("a bare I/O-bound loop", bare_ort), ("ort", "fp16"): ("a bare I/O-bound loop", bare_ort),
+          ("trt", "fp32"): ("a bare loop", bare_trt), ("trt", "fp16"): ("a bare loop", bare_trt)}  # fmt: skip
 
 
-def native(model, pairs):
+def native(model, pairs, device="cpu"):
     """A frame: ratio of medians, harness over the engine's own tool, over interleaved pairs of fresh processes."""
     folder = models.folder(model)
     ids = models.seeded_ids(models.check(model, folder).vocab, PROMPT, 42, 0)
     rows = []
     for engine, (tool, run) in NATIVE.items():
+        first, ran = harness(model, engine, device)
+        if not first:
+            print(f"{' '.join(engine)}: {ran}")
+            continue
         took = {"harness": [], "tool": []}
         for pair in range(pairs):
             for side in ("harness", "tool") if pair % 2 else ("tool", "harness"):
-                took[side].append(run(model, folder, ids) if side == "tool" else harness(model, engine))
+                took[side].append(run(model, folder, ids, ran) if side == "tool" else harness(model, engine, device)[0])
         for phase in ("prefill", "decode"):
             ours, theirs = (np.array([found[phase] for found in took[side]]) for side in ("harness", "tool"))
             ratio = lr.median(ours / theirs)
@@ -114,12 +154,15 @@ def native(model, pairs):
     return pd.DataFrame(rows)
 
 
-def harness(model, engine):
-    """Medians of the whole harness for one engine, in its own worker: {phase: seconds}."""
+def harness(model, engine, device):
+    """({phase: median seconds}, evidence) of the whole harness for one engine in its own worker; ({}, why) without."""
     with tempfile.TemporaryDirectory() as out:
-        asked = lr.plan(params(model, [engine], 1))
-        frame = lr.samples(lr.read(lr.measure(asked, Path(out) / "raw.jsonl", progress=False)))
-    return frame.groupby("phase", observed=True)["seconds"].median().to_dict()
+        asked = lr.plan(params(model, [engine], 1, device))
+        frame = lr.read(lr.measure(asked, Path(out) / "raw.jsonl", progress=False))
+    row = frame.iloc[0]
+    if row["status"] != "ok":
+        return {}, row["reason"]
+    return lr.samples(frame).groupby("phase", observed=True)["seconds"].median().to_dict(), row["evidence"]
 
 
 def oracle(model, engines=ENGINES):
@@ -156,14 +199,14 @@ def scored(engine, text):
     return perplexity(sum(nll for nll, _ in parts), sum(tokens for _, tokens in parts))
 
 
-def main(which="all", model="gemma3-270m", count=None):
+def main(which="all", model="gemma3-270m", count=None, device="cpu"):
     start = time.time()
     if which in ("speed", "all"):
         print(f"{model}, {PROMPT} + {NEW} tokens, batch 1, {available_cores()} cores\n")
         print(speed(model, int(count or 6)).to_markdown(index=False, floatfmt=".3f"))
     if which in ("native", "all"):
         print("\nharness over native tool\n")
-        print(native(model, int(count or 8)).to_markdown(index=False, floatfmt=".3f"))
+        print(native(model, int(count or 8), device).to_markdown(index=False, floatfmt=".3f"))
     if which in ("oracle", "all"):
         print("\nagainst hf fp32 on the same ids\n")
         print(oracle(model).to_markdown(index=False, floatfmt=".6f"))

@@ -14,15 +14,24 @@ import numpy as np
 import onnxruntime as ort
 
 
-def opened(path, threads):
+GRAPHED = ("CUDAExecutionProvider", {"enable_cuda_graph": "1", "use_tf32": "0"})
+
+
+def opened(path, threads, device):
     ort.set_default_logger_severity(3)
+    if device == "cuda":
+        ort.preload_dlls()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(path, options, providers=[GRAPHED] if device == "cuda" else ["CPUExecutionProvider"])
 
 
-def put(array):
-    return ort.OrtValue.ortvalue_from_numpy(array)
+def run_options(device, graph):
+    """A step is recorded as a graph of its own on a GPU; the prompt is not."""
+    found = ort.RunOptions()
+    if device == "cuda":
+        found.add_run_config_entry("gpu_graph_id", graph)
+    return found
 
 
 def bound(session, inputs, outputs, cache):
@@ -40,37 +49,50 @@ def bound(session, inputs, outputs, cache):
 
 def loops(path, asked):
     """({phase: seconds of each call}) of a bare loop over the graph at `path`."""
-    session, ids = opened(path, asked["threads"]), np.array(asked["ids"], np.int32)
+    device = asked["device"]
+    session, ids = opened(path, asked["threads"], device), np.array(asked["ids"], np.int32)
     prompt, slots = ids.shape[1], ids.shape[1] + asked["new"]
-    one, place, whole = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.int32), np.zeros_like(ids)
+    one, whole = np.zeros((1, 1), np.int32), np.zeros_like(ids)
+
+    def put(array):
+        return ort.OrtValue.ortvalue_from_numpy(array, device, 0)
+
     shape = (1, asked["kv_heads"], slots, asked["head_width"])
-    cache = {f"{layer}.{part}": put(np.zeros(shape, np.float32))
-             for layer in range(asked["layers"]) for part in ("key", "value")}  # fmt: skip
+    kind = np.float16 if asked["variant"]["dtype"] == "fp16" else np.float32
+    cache = {f"{layer}.{part}": put(np.zeros(shape, kind)) for layer in range(asked["layers"]) for part in ("key", "value")}
     shared = {"cache_positions": put(np.arange(slots, dtype=np.int32)[None])}
-    next_id, next_place = put(one), put(place)
+    next_id, next_place, prompt_ids = put(one), put(np.zeros((1, 1), np.int32)), put(whole)
     outputs = {"next_ids": next_id, "next_positions": next_place}
-    prefill = {"input_ids": put(whole), "position_ids": put(np.arange(prompt, dtype=np.int32)[None]),
+    prefill = {"input_ids": prompt_ids, "position_ids": put(np.arange(prompt, dtype=np.int32)[None]),
                "logits_at": put(np.array([prompt - 1], np.int32))} | shared  # fmt: skip
     step = {"input_ids": next_id, "position_ids": next_place, "logits_at": put(np.array([0], np.int32))} | shared
     first, again = bound(session, prefill, outputs, cache), bound(session, step, outputs, cache)
-    return timed(session.run_with_iobinding, first, again, whole, ids, one, asked)
+    plain, graphed = run_options(device, "-1"), run_options(device, "1")
+
+    def begin():
+        prompt_ids.update_inplace(ids) if device == "cuda" else whole.__setitem__(..., ids)
+        session.run_with_iobinding(first, plain)
+        return next_id.numpy().tolist() if device == "cuda" else one.tolist()
+
+    def more():
+        session.run_with_iobinding(again, graphed)
+        return next_id.numpy().tolist() if device == "cuda" else one.tolist()
+
+    return timed(begin, more, asked)
 
 
-def timed(run, first, again, whole, ids, one, asked):
+def timed(begin, more, asked):
+    """{phase: seconds of each call}: a prompt, and all its steps."""
     clock, found = time.perf_counter, {"prefill": [], "decode": []}
     for _ in range(asked["calls"]):
         start = clock()
-        whole[...] = ids
-        run(first)
-        one.tolist()
+        begin()
         found["prefill"].append(clock() - start)
     for _ in range(asked["calls"]):
-        whole[...] = ids
-        run(first)
+        begin()
         start = clock()
         for _ in range(asked["new"]):
-            run(again)
-            one.tolist()
+            more()
         found["decode"].append(clock() - start)
     return found
 

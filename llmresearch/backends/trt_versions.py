@@ -58,6 +58,8 @@ class Api:
         """The flags of a precision. TF32 is no fp32: it is off."""
         flags = self.trt.BuilderFlag
         config.clear_flag(flags.TF32)
+        if not self.strong:
+            config.set_tactic_sources(config.get_tactic_sources() & ~(1 << int(self.trt.TacticSource.CUDNN)))
         if not self.strong and dtype == "fp16":
             config.set_flag(flags.FP16)
         if not self.strong and dtype == "int8":
