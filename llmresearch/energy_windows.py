@@ -1,19 +1,18 @@
-"""Energy of a phase: back-to-back calls for seconds under a counter, beside a window of the same engine at
-rest.
+"""Energy of a phase: back-to-back calls for seconds under a counter, beside a window of the engine at rest.
 
 On CUDA the counter is NVML's total energy of the GPU, on a CPU the package domains of powercap (RAPL),
 summed; what runs beside counts in either, so each window carries the ledger's verdict. Here readings are
 taken; what follows from them (idle subtracted, ends, refusals) is for those who read the record:
-`energy.window`, `energy.above_idle`.
+`energy.window` and `energy.above_idle`.
 
 A call that needs the engine to be prepared is prepared inside of the window, for nothing else could be back
 to back. The seconds of it are counted apart (`preparing_s`): their energy cannot be told from the call's,
 only bounded by that share.
 """
 
-import gc
 from dataclasses import asdict
 from functools import cache
+import gc
 from pathlib import Path
 
 from . import energy, interference
@@ -23,23 +22,21 @@ from .timing import available_cores
 POWERCAP = "/sys/class/powercap"
 LEAST_S = 1.0  # a window is never shorter: ten periods of the slowest counters that are known (0.1 s)
 REST_S = 1.0  # before the idle window: clocks and voltages of a device fall within about a second
+NO_NVML = "no energy: NVML gives no total energy of this GPU (pynvml missing, or a GPU before Volta)"
+NO_DOMAIN = "no energy: no package domain under {} (RAPL is hidden or absent here)"
+NO_PERMISSION = "no energy: {} is there and may not be read; root may, or chmod a+r energy_uj"
+NO_POWER = "no energy: a virtual clock spends none, and no power was given"
 
 
 class Meter:
-    """A counter of joules: `read()`, its name, what it covers, where it begins again; `reason` where there is
-    none.
+    """A counter of joules: `read()`, its name, what it covers, where it begins again; `reason` where none is.
 
     Idle power is measured once, at the first question, and the counter's resolution with it.
     """
 
     def __init__(self, name, read, covers, reason=None, wraps_at_j=None):
-        self.name, self.read, self.covers, self.reason, self.wraps_at_j = (
-            name,
-            read,
-            covers,
-            reason,
-            wraps_at_j,
-        )
+        self.name, self.read, self.covers = name, read, covers
+        self.reason, self.wraps_at_j = reason, wraps_at_j
         self.idle = None
 
     def resting(self, engine, seconds):
@@ -57,38 +54,26 @@ def machine_meter(device):
 
 def _nvml(telemetry):
     if telemetry.energy_j() is None:
-        return Meter(
-            "nvml",
-            None,
-            "",
-            "no energy: NVML gives no total energy of this GPU (pynvml missing, or a GPU before Volta)",
-        )
+        return Meter("nvml", None, "", NO_NVML)
     return Meter("nvml", telemetry.energy_j, "the whole GPU; not the host's processors and memory")
 
 
 def powercap(folder=POWERCAP):
     """The Meter of all packages under a powercap folder; with the reason where none can be read."""
-    domains = [
-        _Domain(path)
-        for path in sorted(Path(folder).glob("*:[0-9]*"))
-        if _text(path / "name").startswith("package")
-    ]
+    folders = sorted(Path(folder).glob("*:[0-9]*"))
+    domains = [_Domain(path) for path in folders if _text(path / "name").startswith("package")]
     if not domains:
-        return Meter(
-            "powercap",
-            None,
-            "",
-            f"no energy: no package domain under {folder} (RAPL is hidden or absent here)",
-        )
-    if any(domain.joules() is None for domain in domains):
-        return Meter(
-            "powercap",
-            None,
-            "",
-            f"no energy: {folder} is there and may not be read; root may, or chmod a+r energy_uj",
-        )
+        return Meter("powercap", None, "", NO_DOMAIN.format(folder))
+    if _total(domains) is None:
+        return Meter("powercap", None, "", NO_PERMISSION.format(folder))
     covers = f"{len(domains)} processor package(s), all that runs on them; not memory modules, disks, fans"
-    return Meter("powercap", lambda: sum(domain.joules() for domain in domains), covers)
+    return Meter("powercap", lambda: _total(domains), covers)
+
+
+def _total(domains):
+    """Joules of all packages so far, or None where one of them cannot be read."""
+    joules = [domain.joules() for domain in domains]
+    return None if None in joules else sum(joules)
 
 
 class _Domain:
@@ -100,7 +85,7 @@ class _Domain:
         self.last, self.total = None, 0
 
     def joules(self):
-        """Joules so far, or None where the file may not be read; read it more often than it wraps (minutes)."""
+        """Joules so far, or None where the file cannot be read; read it more often than it wraps (minutes)."""
         text = _text(self.path / "energy_uj")
         if not text:
             return None
@@ -133,15 +118,11 @@ class Windows:
             self.found = {"unknown": self.meter.reason}
 
     def add(self, phase):
-        """Measure a window of one phase, which was measured call by call before; nothing where there is no
-        counter.
-        """
+        """Measure a window of one phase, after its calls were measured one by one; nothing without a counter."""
         if self.seconds is None or self.meter.reason:
             return
         self.found |= self.meter.resting(self.engine, self.seconds)
-        self.found[phase] = _watched(
-            self.engine, self.meter, lambda: _calls(self.engine, phase, self.seconds)
-        )
+        self.found[phase] = _watched(self.engine, self.meter, lambda: _calls(self.engine, phase, self.seconds))
 
     def evidence(self):
         """{"energy": {"counter": …, "idle": …, phase: …}}, {"energy": {"unknown": reason}}, or nothing."""
@@ -150,42 +131,33 @@ class Windows:
 
 def _meter_of(engine, device):
     """The engine's own counter where its clock is virtual, else the machine's."""
-    if getattr(engine, "virtual", False):
-        read = getattr(engine, "energy_j", None)
-        reason = (
-            None
-            if read and read() is not None
-            else "no energy: a virtual clock spends none, and no power was given"
-        )
-        return Meter("virtual", read, "the virtual device", reason)
-    return machine_meter(device)
+    if not getattr(engine, "virtual", False):
+        return machine_meter(device)
+    read = getattr(engine, "energy_j", None)
+    spends = read is not None and read() is not None
+    return Meter("virtual", read, "the virtual device", None if spends else NO_POWER)
 
 
 def _idle(meter, engine, seconds):
-    """{"counter": what it can tell, "idle": a window at rest}; both from one polling of a settled, resting
-    engine.
-    """
+    """{"counter": what it can tell, "idle": a window at rest}; both from one polling of a settled engine."""
     rest = getattr(engine, "rest", None)
     pause = {"sleep": rest} if rest else {}
     engine.settle()
     energy.poll(meter.read, REST_S, _seconds(engine), 0.05, **pause)
     polled = []
-    found = _watched(
-        engine,
-        meter,
-        lambda: polled.extend(energy.poll(meter.read, seconds, _seconds(engine), **pause)) or {},
-    )
+
+    def resting():
+        polled.extend(energy.poll(meter.read, seconds, _seconds(engine), **pause))
+        return {}
+
+    found = _watched(engine, meter, resting)
     counter = energy.resolution(*polled, meter.wraps_at_j)
-    about = {"name": meter.name, "covers": meter.covers} | (
-        asdict(counter) if counter else {"period_s": None}
-    )
-    return {"counter": about, "idle": found}
+    told = asdict(counter) if counter else {"period_s": None}
+    return {"counter": {"name": meter.name, "covers": meter.covers} | told, "idle": found}
 
 
 def _watched(engine, meter, work):
-    """A window's record: the counter at both ends as [seconds, joules], what else ran, and what the work says
-    of itself.
-    """
+    """A window's record: the counter at both ends as [seconds, joules], what else ran, what the work tells."""
     virtual = getattr(engine, "virtual", False)
     processes = getattr(engine, "processes", tuple)()
     gc.collect()
@@ -197,13 +169,12 @@ def _watched(engine, meter, work):
         found = work()
         engine.settle()
         end = _reading(engine, meter)
-        ledger, contaminated = interference.between(
-            before, interference.snapshot(processes), available_cores()
-        )
+        after = interference.snapshot(processes)
     finally:
         gc.enable()
-    told = {} if virtual else {"others_cores": ledger["others_cores"]}
-    return {"start": start, "end": end, "contaminated": None if virtual else contaminated} | told | found
+    ledger, contaminated = interference.between(before, after, available_cores())
+    beside = {} if virtual else {"others_cores": ledger["others_cores"]}
+    return {"start": start, "end": end, "contaminated": None if virtual else contaminated} | beside | found
 
 
 def _reading(engine, meter):
@@ -219,9 +190,7 @@ def _seconds(engine):
 
 
 def _calls(engine, phase, seconds):
-    """Calls of a phase, back to back for at least `seconds`: how many, their tokens, seconds in calls and in
-    preparing.
-    """
+    """Calls of a phase, back to back for `seconds` at least: how many, tokens, seconds in calls, preparing."""
     clock = _seconds(engine)
     calls, tokens, inside, preparing, begin = 0, 0, 0.0, 0.0, clock()
     while clock() - begin < seconds:

@@ -160,6 +160,13 @@ def test_a_machine_without_packages_and_one_that_hides_them_say_which(tmp_path):
     assert "may not be read" in powercap(tmp_path).reason
 
 
+def test_a_package_that_can_no_longer_be_read_gives_no_reading_and_breaks_nothing(tmp_path):
+    package(tmp_path, 0, 1_000_000)
+    meter = powercap(tmp_path)
+    (tmp_path / "intel-rapl:0" / "energy_uj").unlink()
+    assert meter.read() is None
+
+
 def test_a_gpu_without_a_total_is_unknown(monkeypatch):
     class Telemetry:
         def energy_j(self):
