@@ -85,7 +85,7 @@ class _Domain:
         self.last, self.total = None, 0
 
     def joules(self):
-        """Joules so far, or None where the file cannot be read; read it more often than it wraps (minutes)."""
+        """Joules so far, None where the file cannot be read; read it more often than it wraps (minutes)."""
         text = _text(self.path / "energy_uj")
         if not text:
             return None
@@ -118,11 +118,12 @@ class Windows:
             self.found = {"unknown": self.meter.reason}
 
     def add(self, phase):
-        """Measure a window of one phase, after its calls were measured one by one; nothing without a counter."""
+        """Measure a window of a phase whose calls were measured one by one before; nothing without a counter."""
         if self.seconds is None or self.meter.reason:
             return
         self.found |= self.meter.resting(self.engine, self.seconds)
-        self.found[phase] = _watched(self.engine, self.meter, lambda: _calls(self.engine, phase, self.seconds))
+        engine, seconds = self.engine, self.seconds
+        self.found[phase] = _watched(engine, self.meter, lambda: _calls(engine, phase, seconds))
 
     def evidence(self):
         """{"energy": {"counter": …, "idle": …, phase: …}}, {"energy": {"unknown": reason}}, or nothing."""
@@ -157,7 +158,7 @@ def _idle(meter, engine, seconds):
 
 
 def _watched(engine, meter, work):
-    """A window's record: the counter at both ends as [seconds, joules], what else ran, what the work tells."""
+    """A window's record: the counter at both ends as [seconds, joules], what else ran, what `work` tells."""
     virtual = getattr(engine, "virtual", False)
     processes = getattr(engine, "processes", tuple)()
     gc.collect()
@@ -190,7 +191,7 @@ def _seconds(engine):
 
 
 def _calls(engine, phase, seconds):
-    """Calls of a phase, back to back for `seconds` at least: how many, tokens, seconds in calls, preparing."""
+    """Calls of a phase, back to back for `seconds` or more: how many, tokens, seconds inside and preparing."""
     clock = _seconds(engine)
     calls, tokens, inside, preparing, begin = 0, 0, 0.0, 0.0, clock()
     while clock() - begin < seconds:
