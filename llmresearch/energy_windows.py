@@ -118,7 +118,7 @@ class Windows:
             self.found = {"unknown": self.meter.reason}
 
     def add(self, phase):
-        """Measure a window of a phase whose calls were measured one by one before; nothing without a counter."""
+        """Measure a window of a phase, after its calls one by one; nothing where there is no counter."""
         if self.seconds is None or self.meter.reason:
             return
         self.found |= self.meter.resting(self.engine, self.seconds)
@@ -191,7 +191,7 @@ def _seconds(engine):
 
 
 def _calls(engine, phase, seconds):
-    """Calls of a phase, back to back for `seconds` or more: how many, tokens, seconds inside and preparing."""
+    """Calls of a phase, back to back for `seconds` or more: calls, tokens, seconds inside and preparing."""
     clock = _seconds(engine)
     calls, tokens, inside, preparing, begin = 0, 0, 0.0, 0.0, clock()
     while clock() - begin < seconds:
