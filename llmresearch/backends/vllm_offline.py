@@ -2,11 +2,15 @@
 
 With `load_format: dummy` a config.json is enough (architectures.py): memory does not depend on the weights' values,
 speed hardly does, and the ids mean nothing. A start-up that fails leaves its log and its memory in the record.
-The engine is stepped here, so that each token is seen when it is made: `prefill` is a request for one token, `decode`
-what follows the first token of a request for `new_tokens + 1`, `e2e` a request for `new_tokens`; a batch is sent at once.
+The engine is stepped here, as `LLM.generate` does it, so that each token is seen when it is made: `prefill` is a request
+for one token, `decode` what follows the first token of a request for `new_tokens + 1`, `e2e` a request for `new_tokens`;
+a batch is sent at once. Each step hands over its new ids only: handing over all ids so far would grow with the answer.
+The engine runs in this process (VLLM_ENABLE_V1_MULTIPROCESSING=0): in one of its own it runs ahead of who waits for its
+ids, and decode would begin before the clock does.
 """
 
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -32,6 +36,7 @@ RESOLVED = {
     "max_num_batched_tokens": ("scheduler_config", "max_num_batched_tokens"),
     "kv_cache_dtype": ("cache_config", "cache_dtype"), "block_size": ("cache_config", "block_size"),
     "gpu_memory_utilization": ("cache_config", "gpu_memory_utilization"),
+    "async_scheduling": ("scheduler_config", "async_scheduling"),
     "gpu_blocks": ("cache_config", "num_gpu_blocks"), "prefix_caching": ("cache_config", "enable_prefix_caching"),
     "tensor_parallel_size": ("parallel_config", "tensor_parallel_size"),
     "pipeline_parallel_size": ("parallel_config", "pipeline_parallel_size"),
@@ -104,8 +109,9 @@ class Vllm:
     def _start(self, model, cell):
         began = time.monotonic()
         import vllm
+        from vllm.sampling_params import RequestOutputKind
 
-        self.vllm = vllm
+        self.vllm, self._new_ids = vllm, RequestOutputKind.DELTA
         try:
             self.engine = vllm.LLM(
                 model=str(model), dtype=DTYPES[cell.dtype], seed=cell.seed, skip_tokenizer_init=True,
@@ -113,6 +119,7 @@ class Vllm:
             )  # fmt: skip
         finally:
             self._said["start_s"] = time.monotonic() - began
+            logging.getLogger("vllm").setLevel(logging.INFO)  # what was to be read has been said; no timed step logs more
 
     def start(self, cell, ids):
         """Untimed: take the prompt, ids[batch][token], for the calls that follow."""
@@ -155,12 +162,16 @@ class Vllm:
 
     def _ask(self, tokens):
         """Every row's request is handed to the engine, which has not worked on it yet."""
-        asked = self.vllm.SamplingParams(temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False)
+        asked = self._sampling(tokens, output_kind=self._new_ids)
         self._made = {}
         for prompt in self.prompts:
             self._asked_so_far += 1
             self._made[str(self._asked_so_far)] = []
             self.engine.llm_engine.add_request(str(self._asked_so_far), prompt, asked)
+
+    def _sampling(self, tokens, **further):
+        """Greedy, to the last of so many tokens, as ids."""
+        return self.vllm.SamplingParams(temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False, **further)
 
     def _finish(self):
         """Steps until every request is through; a mark whenever each row has one token more."""
@@ -171,7 +182,7 @@ class Vllm:
 
     def _step(self):
         for found in self.engine.llm_engine.step():
-            self._made[found.request_id] = list(found.outputs[0].token_ids)
+            self._made[found.request_id] += found.outputs[0].token_ids
 
     def _least(self):
         return min(map(len, self._made.values()))
@@ -199,7 +210,7 @@ class Vllm:
 
     def _logprobs(self, ids):
         """Per token of the ids, the engine's {token: log p} of the likeliest one and of the token itself."""
-        asked = self.vllm.SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=1, ignore_eos=True, detokenize=False)
+        asked = self._sampling(1, prompt_logprobs=1)
         (found,) = self.engine.generate([{"prompt_token_ids": list(ids)}], asked, use_tqdm=False)
         self._after = list(found.outputs[0].token_ids)
         return found.prompt_logprobs
@@ -221,6 +232,7 @@ class Vllm:
             "dtype": names.get(dtype, dtype), "device": _plain(_attribute(settings, "device_config", "device_type")),
             "resolved": resolved, "gpu_blocks": resolved["gpu_blocks"], "device_name": _device_name(),
             "weights": "dummy" if self.asked.get("load_format") == "dummy" else "the model's own",
+            "engine_process": "this one" if os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0" else "its own",
         }  # fmt: skip
 
     def close(self):

@@ -56,15 +56,17 @@ class LLM:
         def step():
             """One more token for every request."""
             for one in waiting.values():
-                one.outputs[0].token_ids.append(one.last + len(one.outputs[0].token_ids) + 1)
+                one.made += 1
+                new = [one.last + one.made]
+                one.outputs[0].token_ids = new if one.kind == "delta" else one.outputs[0].token_ids + new
             found = list(waiting.values())
-            for name in [name for name, one in waiting.items() if len(one.outputs[0].token_ids) == one.most]:
+            for name in [name for name, one in waiting.items() if one.made == one.most]:
                 del waiting[name]
             return found
 
         def add_request(name, prompt, params):
-            waiting[name] = Some(request_id=name, last=prompt["prompt_token_ids"][-1], most=params.max_tokens,
-                                 outputs=[Some(token_ids=[])])  # fmt: skip
+            waiting[name] = Some(request_id=name, last=prompt["prompt_token_ids"][-1], most=params.max_tokens, made=0,
+                                 kind=getattr(params, "output_kind", "cumulative"), outputs=[Some(token_ids=[])])  # fmt: skip
 
         self.llm_engine = Some(step=step, add_request=add_request, has_unfinished_requests=lambda: bool(waiting), vllm_config=Some(
             model_config=Some(max_model_len=length, dtype=f"torch.{dtype}", quantization=rest.get("quantization"),
