@@ -144,7 +144,8 @@ def _measured(cells, known, facts):
         try:
             for (cell, rows, *_), (calls, found) in zip(list(prepared), worker.results()):
                 facts["model_seconds"] += sum(call["seconds"] for call in calls)
-                yield _lines(cell, calls, found | _said(cell, found, folder, identity), rows, identity, facts)
+                said = _said(cell, found, folder, identity, worker.load_seconds)
+                yield _lines(cell, calls, found | said, rows, identity, facts)
                 prepared = prepared[1:]
         finally:
             worker.end()
@@ -153,11 +154,16 @@ def _measured(cells, known, facts):
             facts["load_seconds"] += worker.load_seconds
 
 
-def _said(cell, found, folder, identity):
-    """What the first row's ids say where the prompt was a text, and whether anybody trained the model that says it."""
+def _said(cell, found, folder, identity, ready_seconds):
+    """What the first row's ids say where the prompt was a text; and beside the evidence: how long the process took to be
+    ready (None: it never was), whether anybody trained the model, and the weights that only a token to be answered passes.
+    """
     ids, evidence = found.get("output_ids"), found.get("evidence") or {}
-    trained = {"model_weights": identity.weights} if identity else {}
-    return {"text": models.text_of(folder, ids[0]) if cell.text and folder and ids else None, "evidence": evidence | trained}
+    known = {"ready_seconds": ready_seconds or None}
+    if identity:
+        known |= {"model_weights": identity.weights}
+        known |= {"output_weights": identity.vocab * identity.hidden} if identity.vocab and identity.hidden else {}
+    return {"text": models.text_of(folder, ids[0]) if cell.text and folder and ids else None, "evidence": evidence | known}
 
 
 def _lines(cell, calls, found, rows, identity, facts):

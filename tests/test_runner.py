@@ -1,6 +1,7 @@
 """Workers die, hang and fail; the run goes on, and nothing that was measured is lost."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +29,17 @@ def test_a_cell_leaves_its_first_call_its_warm_up_and_its_samples(raw):
     each = ["first", "warmup", "sample", "sample", "sample"]
     assert kinds == [(phase, kind) for phase in ("prefill", "decode") for kind in each]
     assert cell["status"] == "ok" and cell["evidence"]["engine"] == "fake" and len(cell["output_ids"][0]) == 8
+
+
+def test_a_cell_tells_how_long_its_process_took_to_be_ready(raw):
+    first, second = measured({"sessions": 2}, raw)
+    assert 0 < first["evidence"]["ready_seconds"] != second["evidence"]["ready_seconds"] > 0
+
+
+def test_the_weights_that_only_an_answered_token_passes_stand_beside_the_evidence():
+    (cell,), identity = lr.plan(SMALL), SimpleNamespace(weights="random", vocab=100, hidden=8)
+    said = runner._said(cell, {"evidence": {"engine": "e"}}, None, identity, 1.5)
+    assert said["evidence"] == {"engine": "e", "ready_seconds": 1.5, "model_weights": "random", "output_weights": 800}
 
 
 def test_the_virtual_law_is_measured_to_the_nanosecond(raw):
