@@ -203,9 +203,17 @@ def scored(cell, folder, identity):
     """[(ids, first)] of each window that the cell scores: the same for every engine with the model's vocabulary."""
     if cell.score is None:
         return []
-    asked = cell.score
+    asked, begin = cell.score, []
     if asked["text"] == "seeded":
         ids = models.seeded_ids(identity.vocab if identity else FAKE_VOCABULARY, asked["tokens"], cell.seed, SCORED_INDEX)
     else:
         ids = models.prompt_ids(folder, read_text(asked["text"]))[: asked["tokens"]]
-    return [(ids[w.start:w.end], w.first) for w in windows(len(ids), asked["window"], asked["stride"])]
+        begin = os.path.commonprefix([ids, models.prompt_ids(folder, "")])
+    return _windows(ids, asked, begin)
+
+
+def _windows(ids, asked, begin):
+    """Each window of a text after the ids that begin every text: some models read badly without that one."""
+    plan = windows(len(ids), asked["window"], asked["stride"])
+    heads = [begin if window.start else [] for window in plan]
+    return [(head + ids[w.start:w.end], len(head) + w.first) for head, w in zip(heads, plan)]

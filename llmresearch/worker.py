@@ -4,6 +4,7 @@ Runs under the interpreter of its engine and imports numpy and that engine only.
 input; what was measured goes as JSON lines through a pipe of its own, so that nothing an engine prints gets into it.
 """
 
+import gc
 import json
 import os
 import sys
@@ -87,6 +88,8 @@ def _loaded(engine, cell, folder, tell):
     found = _attempt(lambda: engine.load(cell, folder)) or {"status": "ok"}
     if found["status"] == "failed":
         found["evidence"] |= _attempt(getattr(engine, "remains", dict))
+    gc.collect()
+    gc.freeze()  # what loading left: looking through it again before each phase takes longer than many phases
     tell({"ready": found["status"]})
     return found
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import llmresearch as lr
-from llmresearch import provenance, records, runner
+from llmresearch import provenance, records, runner, worker
 from llmresearch.records import RawFileError
 from llmresearch.worker_process import WorkerNotStarted
 
@@ -182,3 +182,22 @@ def test_the_roofline_is_measured_once_a_run_and_only_where_it_is_asked_for(raw,
         params = SMALL | {"sessions": sessions, "roofline": True}
         lr.measure(lr.plan(params), raw, params, progress=False)
     assert asked == ["cpu"] and records.facts(raw)["roofline"] == {"cpu": {"bytes_per_s": 5.0}}
+
+
+@pytest.mark.parametrize("special, windows", [
+    ([], [([1, 2, 3, 4], 1), ([3, 4, 5, 6], 2), ([5, 6, 7], 2)]),
+    ([9], [([9, 1, 2, 3], 1), ([9, 2, 3, 4, 5], 3), ([9, 4, 5, 6, 7], 3)]),
+])  # fmt: skip
+def test_every_window_of_a_text_begins_as_the_tokeniser_begins_a_text(monkeypatch, special, windows):
+    ids = {"": special, "text": [*special, 1, 2, 3, 4, 5, 6, 7]}
+    monkeypatch.setattr(runner.models, "prompt_ids", lambda folder, text: ids[text])
+    monkeypatch.setattr(runner, "read_text", lambda name: "text")
+    cell = SimpleNamespace(score={"text": "evaluation", "window": 4, "stride": 2, "tokens": 8})
+    assert runner.scored(cell, "folder", None) == windows
+
+
+def test_what_loading_left_is_not_looked_through_again(monkeypatch):
+    frozen = []
+    monkeypatch.setattr(worker.gc, "freeze", lambda: frozen.append(1))
+    assert worker._loaded(SimpleNamespace(load=lambda cell, folder: None), None, None, lambda message: None)["status"] == "ok"
+    assert frozen == [1]
