@@ -10,11 +10,11 @@ from .stats.estimates import center_of_sessions
 
 
 def ranking(sessions, value="tokens_per_s", largest=True):
-    """One row per model, scenario and engine, the best first: its ratio to the best in cost or joules (an
-    Estimate, paired by session, at a level that holds for all pairs), in how many sessions it came first, and
-    the verdict.
+    """One row per model, scenario and engine, the best first: its ratio to the best, and how sure that is.
 
-    verdict: winner (every other is dearer), no winner, dearer, or not told apart (the interval holds 1).
+    ratio_to_best: in cost or joules, an Estimate, paired by session, at a level that holds for all pairs.
+    first_in: in how many of the `sessions` that all engines measured it came first. verdict: winner (every
+    other is dearer), no winner, dearer, or not told apart (the interval holds 1).
     """
     rows = []
     for key, part in sessions.groupby(["model", "scenario"], observed=True, sort=True):
@@ -26,9 +26,7 @@ def ranking(sessions, value="tokens_per_s", largest=True):
 
 
 def _errors(part, value):
-    """{engine: the meter's mean error as a share}; nothing where a table has none (a clock's is nothing
-    beside a call).
-    """
+    """{engine: the meter's mean error as a share}; nothing where a table has none (a clock's is small)."""
     if "low" not in part:
         return {}
     share = (part["high"] - part["low"]) / 2 / part[value].abs()
@@ -36,16 +34,12 @@ def _errors(part, value):
 
 
 def _ratio(over, under, level, errors=(0.0, 0.0)):
-    """over / under, paired by session, as an Estimate; the meters' errors (shares) are added in quadrature to
-    its logarithm.
-    """
+    """over / under, paired by session; the meters' errors (shares) widen its logarithm in quadrature."""
     e, error = center_of_sessions(over / under, level), math.hypot(*errors)
     if not (error and e.low > 0):
         return e
-    low, high = (
-        e.value * math.exp(side * math.hypot(math.log(end / e.value), error))
-        for side, end in ((-1, e.low), (1, e.high))
-    )
+    low, high = (e.value * math.exp(side * math.hypot(math.log(end / e.value), error))
+                 for side, end in ((-1, e.low), (1, e.high)))  # fmt: skip
     return Estimate(e.value, low, high, e.n, e.unit_of_replication, f"{e.method}; and the meter's error")
 
 
@@ -55,25 +49,45 @@ def _ranked(cost, errors):
         return []
     order = list(np.exp(np.log(cost).mean()).sort_values().index)
     pairs = max(1, len(order) * (len(order) - 1) // 2)
-    ratios = [
-        _ratio(
-            cost[name], cost[order[0]], 1 - 0.05 / pairs, (errors.get(name, 0.0), errors.get(order[0], 0.0))
-        )
-        for name in order
-    ]
+    level, best = 1 - 0.05 / pairs, order[0]
+    wrong = {name: errors.get(name, 0.0) for name in order}
+    ratios = [_ratio(cost[name], cost[best], level, (wrong[name], wrong[best])) for name in order]
     told = [r.low > 1 for r in ratios[1:]]
     words = ["only one" if len(order) == 1 else "winner" if all(told) else "no winner",
              *("dearer" if dear else "not told apart" for dear in told)]  # fmt: skip
     first = cost.idxmin(axis=1).value_counts()
     ratios[0] = Estimate(1.0, 1.0, 1.0, len(cost), "session", "the best itself")
-    return [{"rank": i + 1, "engine": name, "ratio_to_best": ratio, "first_in": int(first.get(name, 0)), "sessions": len(cost),
-             "verdict": word} for i, (name, ratio, word) in enumerate(zip(order, ratios, words))]  # fmt: skip
+    return [{"rank": i + 1, "engine": name, "ratio_to_best": ratio, "first_in": int(first.get(name, 0)),
+             "sessions": len(cost), "verdict": word}
+            for i, (name, ratio, word) in enumerate(zip(order, ratios, words))]  # fmt: skip
+
+
+def agreement(table):
+    """Sentences, one per model and scenario of a ranking: whether its sessions agree on who comes first.
+
+    `table`: model, scenario where there is one, engine, rank (nan: not ranked), first_in, sessions.
+    """
+    by = [name for name in ("model", "scenario") if name in table]
+    groups = table[table["rank"].notna()].groupby(by, observed=True, sort=True)
+    return "".join(f"- {', '.join(map(str, key))}: {_agreed(part)}\n" for key, part in groups)
+
+
+def _agreed(part):
+    """Whether the sessions of one ranking agree."""
+    first = part[part["first_in"] > 0].sort_values(["first_in", "engine"], ascending=[False, True])
+    count = int(part["sessions"].iloc[0])
+    if len(part) < 2:
+        return f"only {part['engine'].iloc[0]} could be ranked."
+    if count < 2:
+        return f"{count} session has all engines, so nothing can agree or disagree."
+    if len(first) == 1:
+        return f"all {count} sessions put {first['engine'].iloc[0]} first."
+    told = ", ".join(f"{row.engine} in {row.first_in}" for row in first.itertuples())
+    return f"**the sessions disagree**: of {count}, {told} came first."
 
 
 def relative(sessions, baseline, value="tokens_per_s", largest=True):
-    """One row per model, scenario and engine but the baseline's: cost over the baseline's, an Estimate paired
-    by session.
-    """
+    """One row per model, scenario and engine but the baseline's: its cost over that, paired by session."""
     rows = []
     for key, part in sessions.groupby(["model", "scenario"], observed=True, sort=True):
         wide = part.pivot_table(index="session", columns="engine", values=value, observed=True, dropna=False)
@@ -82,10 +96,8 @@ def relative(sessions, baseline, value="tokens_per_s", largest=True):
             both = wide[[name, baseline]].dropna() if baseline in wide else wide[:0]
             ratio = Estimate(NAN, NAN, NAN, 0, "session", "not measured")
             if len(both):
-                ratio = _ratio(
-                    both[name], both[baseline], 0.95, (errors.get(name, 0.0), errors.get(baseline, 0.0))
-                )
-            rows.append(
-                dict(zip(["model", "scenario"], key)) | {"engine": name, "baseline": baseline, "ratio": ratio}
-            )
+                wrong = errors.get(name, 0.0), errors.get(baseline, 0.0)
+                ratio = _ratio(both[name], both[baseline], 0.95, wrong)
+            row = {"engine": name, "baseline": baseline, "ratio": ratio}
+            rows.append(dict(zip(["model", "scenario"], key)) | row)
     return pd.DataFrame(rows, columns=["model", "scenario", "engine", "baseline", "ratio"])

@@ -3,10 +3,12 @@
 import json
 import math
 
+import pandas as pd
 import pytest
 
 import llmresearch as lr
-from llmresearch import peers, quality
+from llmresearch import peers, quality, ranks
+from llmresearch.peers.ranking import _wins
 from llmresearch.reporting import render
 from llmresearch.reporting.verify import compare, derive
 
@@ -90,8 +92,6 @@ def evidence(backend, label, **found):
     (evidence("ort", "int8"), "unknown"),
 ])  # fmt: skip
 def test_a_label_holds_only_where_the_evidence_says_so(row, verdict):
-    import pandas as pd
-
     assert peers.labels(pd.DataFrame([row]))["verdict"].tolist() == [verdict]
 
 
@@ -110,6 +110,19 @@ def test_an_engine_that_is_not_what_its_label_says_is_not_ranked(frame, labelled
 def test_few_calls_carry_no_rank(frame, labelled):
     table = peers.ranking(frame[~(frame["session"] > 1)].query("prompt == 0"), labelled).set_index("engine")
     assert table.loc[FAST, "status"] == "4 undisturbed calls, 7 are needed"
+
+
+def test_a_rank_says_in_how_many_sessions_it_was_so(frame, labelled):
+    table = peers.ranking(frame, labelled).set_index("engine")
+    assert table.loc[[FAST, SLOW], ["first_in", "sessions"]].to_numpy().tolist() == [[3, 3], [0, 3]]
+    assert math.isnan(table.loc[GONE, "first_in"])
+    assert ranks.agreement(table.reset_index()) == f"- fake-1m: all 3 sessions put {FAST} first.\n"
+
+
+def test_an_engine_wins_only_where_the_interval_for_all_pairs_lies_beyond_one():
+    table = pd.DataFrame({"a": ["x", "x", "y"], "b": ["y", "z", "z"], "low": [1.01, 0.98, 0.4], "high": [1.2, 1.3, 0.6],
+                          "verdict": ["slower", "slower", "faster"]})  # fmt: skip
+    assert [_wins(table, name) for name in "xyz"] == [1, 0, 1]
 
 
 def test_a_sure_lead_is_a_recommendation_with_its_interval(frame, labelled):

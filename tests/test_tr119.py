@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import llmresearch as lr
-from llmresearch import economy, joules, prices
+from llmresearch import economy, joules, prices, ranks
 from llmresearch.intervals import Estimate
 
 # 10 million parameters: a forward of n tokens takes 0.4 ms + n · 0.2 ms. Prefill of 16: 3.6 ms; 8 steps: 4.8 ms.
@@ -80,6 +80,16 @@ def test_sessions_that_disagree_have_no_winner_and_it_is_said_who_came_first_how
     found = economy.ranking(of_sessions(a=[100.0, 90.0, 110.0], b=[95.0, 100.0, 99.0])).set_index("engine")
     assert set(found["verdict"]) == {"no winner", "not told apart"}
     assert found["first_in"].to_dict() == {"a": 2, "b": 1}
+    assert ranks.agreement(found.reset_index()) == "- m, s: **the sessions disagree**: of 3, a in 2, b in 1 came first.\n"
+
+
+@pytest.mark.parametrize("costs, said", [
+    ({"a": [100.0, 90.0], "b": [95.0, 80.0]}, "all 2 sessions put a first."),
+    ({"a": [100.0], "b": [50.0]}, "1 session has all engines, so nothing can agree or disagree."),
+    ({"a": [100.0, 101.0]}, "only a could be ranked."),
+])  # fmt: skip
+def test_agreement_is_said_in_words(costs, said):
+    assert ranks.agreement(economy.ranking(of_sessions(**costs))) == f"- m, s: {said}\n"
 
 
 def test_one_session_has_no_winner_and_one_engine_no_rival():

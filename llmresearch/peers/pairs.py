@@ -62,12 +62,12 @@ def _pair(part, a, b, level):
 
 def _session_means(part, engines):
     """{engine: its sessions' mean log seconds over the blocks that all engines measured in all sessions}."""
-    grid = _grid(part).dropna()
-    return {name: grid[name].groupby("session").mean().to_numpy() for name in engines if name in grid}
+    whole = grid(part).dropna()
+    return {name: whole[name].groupby("session").mean().to_numpy() for name in engines if name in whole}
 
 
-def _grid(part):
-    """Log of the cells' median seconds: a row per session, scenario and prompt, a column per engine."""
+def grid(part):
+    """Logarithms of the cells' median seconds: a row per session, scenario and prompt, a column per engine."""
     cells = part.groupby(["session", "scenario", "prompt", "engine"], observed=True)["seconds"].median()
     return np.log(cells).unstack("engine")
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..frames import steady
 from ..intervals import Estimate
-from .pairs import pairs
+from .pairs import grid, pairs
 
 LEAST = 7  # calls that a rank rests on, as in the study's own ranking
 GOALS = {
@@ -20,15 +20,18 @@ GOALS = {
 def ranking(frame, labelled, fidelity=None, phase="e2e", modes=("single",)):
     """One row per model and engine: rank by the geometric mean of its cells' medians, or why it has none.
 
-    Ranked is who ran every cell that was planned, has 7 undisturbed calls or more, and is what its label says.
-    seconds: geometric mean over the blocks that all ranked engines of the model have. agreement: from `fidelity`.
+    Ranked is who ran every planned cell, has 7 undisturbed calls or more, and is what its label says. seconds:
+    geometric mean over the blocks that all ranked engines of the model have. wins: how many others it is faster
+    than, by an interval that holds for all pairs. first_in: in how many of the `sessions` that all ranked
+    engines measured it came first. agreement: from `fidelity`.
     """
     asked = frame[frame["mode"].isin(modes)]
     rows = []
     for model, part in asked.groupby("model", observed=True, sort=True):
-        found = [_eligible(each, labelled, str(model), str(name), phase) for name, each in part.groupby("engine", sort=True)]
-        rows += _ranked([row for row in found], steady(part[part["phase"] == phase]))
-    columns = ["model", "engine", "status", "n", "rank", "seconds", "wins"]
+        engines = part.groupby("engine", sort=True)
+        found = [_eligible(each, labelled, str(model), str(name), phase) for name, each in engines]
+        rows += _ranked(found, steady(part[part["phase"] == phase]))
+    columns = ["model", "engine", "status", "n", "rank", "seconds", "wins", "first_in", "sessions"]
     out = pd.DataFrame(rows, columns=columns)
     if fidelity is None:
         return out
@@ -53,17 +56,24 @@ def _eligible(part, labelled, model, engine, phase):
 
 def _ranked(rows, calls):
     """The rows with rank and seconds where status is ok, best first."""
-    names = [row["engine"] for row in rows if row["status"] == "ok"]
-    seconds = _seconds(calls[calls["engine"].isin(names)])
+    calls = calls[calls["engine"].isin([row["engine"] for row in rows if row["status"] == "ok"])]
+    seconds, table, first = _seconds(calls), pairs(calls), _first_in(calls)
     order = sorted(seconds, key=seconds.get)
     for row in rows:
-        at = row["engine"]
-        row |= {"rank": order.index(at) + 1 if at in seconds else math.nan, "seconds": seconds.get(at, math.nan), "wins": math.nan}
-    table = pairs(calls[calls["engine"].isin(names)])
-    for row in rows:
-        if row["engine"] in seconds:
-            row["wins"] = _wins(table, row["engine"])
+        name = row["engine"]
+        row |= dict.fromkeys(("rank", "seconds", "wins", "first_in", "sessions"), math.nan)
+        if name in seconds:
+            row |= {"rank": order.index(name) + 1, "seconds": seconds[name], "wins": _wins(table, name),
+                    "first_in": int((first == name).sum()), "sessions": len(first)}  # fmt: skip
     return sorted(rows, key=lambda row: (math.isnan(row["rank"]), row["rank"], row["engine"]))
+
+
+def _first_in(calls):
+    """The engine that came first in each session, by the blocks that all engines measured in it."""
+    if calls.empty:
+        return pd.Series(dtype=str)
+    means = grid(calls).dropna().groupby("session").mean()
+    return means.idxmin(axis=1) if len(means) else pd.Series(dtype=str)
 
 
 def _seconds(calls):
@@ -75,18 +85,18 @@ def _seconds(calls):
 
 
 def _wins(table, engine):
-    """How many others this engine is surely faster than."""
-    as_b = (table["b"] == engine) & (table["verdict"] == "faster")
-    as_a = (table["a"] == engine) & (table["verdict"] == "slower")
+    """How many others this engine is surely faster than: their intervals, for all pairs, lie beyond 1."""
+    as_b = (table["b"] == engine) & (table["high"] < 1)
+    as_a = (table["a"] == engine) & (table["low"] > 1)
     return int((as_b | as_a).sum())
 
 
 def recommendations(frame, labelled, fidelity, gate=0.95, phase="e2e"):
-    """One row per model and goal: the engine that comes first, the next one, and the ratio between them (an Estimate).
+    """One row per model and goal: the engine that comes first, the next, and the ratio between them (an Estimate).
 
-    choice: the engine where it is surely faster than every other that may be ranked (Holm over all their pairs), else
-    "no winner". The ratio's interval holds for all pairs at once. Balanced takes engines whose agreement with the
-    reference along forced ids is `gate` or more, the reference among them.
+    choice: the engine where it is surely faster than every other that may be ranked, else "no winner". The
+    interval of the ratio holds for all their pairs at once, and so decides the choice as well. Balanced takes
+    engines whose agreement with the reference along forced ids is `gate` or more, the reference among them.
     """
     modes = {"lowest latency": ("single",)} | dict.fromkeys(("best cost", "balanced"), ("single", "batch", "dual"))
     rows = []
