@@ -7,6 +7,7 @@ cut short or was made for something else is built again, and says so; a folder t
 import hashlib
 import json
 import time
+from functools import cache
 from pathlib import Path
 
 from ..export import facts as export_facts
@@ -25,7 +26,15 @@ class EngineError(LlmResearchError):
 
 
 def listener(trt):
-    """A logger of TensorRT that keeps what went wrong in `.errors`, list of str, and prints nothing."""
+    """The process's one logger of this TensorRT, its `.errors`, list of str, emptied; it prints nothing."""
+    found = _listener(trt)
+    found.errors.clear()
+    return found
+
+
+@cache
+def _listener(trt):
+    """Never let go of: TensorRT keeps the first logger that it is given, beyond the builder's life."""
 
     class Listener(trt.ILogger):
         def __init__(self):
@@ -107,15 +116,17 @@ def build(api, onnx, dtype, profiles, capability, calibrator=None):
     if api.strong and dtype == "int8" and not types.get("int8"):
         raise EngineError(f"{onnx}: no int8 layers in the network, only {sorted(types)}. Export it with method: static.")
     config = _config(api, builder, network, dtype, profiles, capability, calibrator)
-    cache = _timing_cache(api, config)
+    kept_times, times = _timing_cache(api, config)
     data = builder.build_serialized_network(network, config)
     del parser
     if data is None:
         raise EngineError(f"{api.name}: engine could not be built from {Path(onnx).name}: {_first(log)}")
-    if cache:
-        cache.write_bytes(config.get_timing_cache().serialize())
-    return bytes(data), {"build_seconds": time.perf_counter() - began, "network_types": types,
-                         "network_layers": network.num_layers, "timing_cache": bool(cache)}  # fmt: skip
+    if kept_times:
+        kept_times.write_bytes(bytes(times.serialize()))
+    data, count = bytes(data), network.num_layers
+    del config, times, network, builder  # in this order: the builder owns what the others point to
+    return data, {"build_seconds": time.perf_counter() - began, "network_types": types,
+                         "network_layers": count, "timing_cache": bool(kept_times)}  # fmt: skip
 
 
 def _first(log):
@@ -181,11 +192,12 @@ def shapes(name, shape, sizes):
 
 
 def _timing_cache(api, config):
-    """Path of what earlier builds measured with this version, given to the builder; None where it has no effect."""
+    """(Path, cache) of what earlier builds measured with this version, given to the builder; Nones where it has no effect."""
     if not api.times_tactics:
-        return None
+        return None, None
     path = cache_folder() / "engines" / f"timing-{api.name}-{api.version}.bin"
     path.parent.mkdir(parents=True, exist_ok=True)
     known = path.read_bytes() if path.is_file() else b""
-    config.set_timing_cache(config.create_timing_cache(known), False)
-    return path
+    times = config.create_timing_cache(known)
+    config.set_timing_cache(times, False)
+    return path, times
