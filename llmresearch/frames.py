@@ -27,7 +27,8 @@ SCHEMA = pa.schema(
     [(name, pa.string()) for name in WORDS]
     + [(name, pa.float64()) for name in NUMBERS]
     + [(name, pa.int64()) for name in WHOLE]
-    + [("token_seconds", pa.list_(pa.float64())), ("request_seconds", pa.list_(pa.float64())), ("telemetry", pa.struct([(n, pa.float64()) for n in TELEMETRY]))]
+    + [("token_seconds", pa.list_(pa.float64())), ("request_seconds", pa.list_(pa.float64()))]
+    + [("request_token_seconds", pa.list_(pa.list_(pa.float64()))), ("telemetry", pa.struct([(n, pa.float64()) for n in TELEMETRY]))]
 )
 
 

@@ -20,7 +20,7 @@ CELL_COLUMNS = (
 )  # fmt: skip
 CALL_COLUMNS = (
     "cell_id", "session", "phase", "kind", "index", "seconds", "device_seconds", "token_seconds", "gap_seconds",
-    "tokens", "contaminated", "telemetry", "time", "request_seconds",
+    "tokens", "contaminated", "telemetry", "time", "request_seconds", "request_token_seconds",
 )  # fmt: skip
 STATUSES = ("ok", "refused", "failed", "timeout")
 KINDS = ("first", "warmup", "sample")

@@ -32,6 +32,7 @@ class Call:
     tokens: int
     time: float
     request_seconds: list | None = None  # of each request, where several ran at once
+    request_token_seconds: list | None = None  # of each of them: to its first token, then from token to token
     contaminated: str | None = None
     telemetry: dict | None = None
 
@@ -75,12 +76,17 @@ def _timed(backend, phase, kind, index):
         device()
     now = time.time()
     start, end, tokens = sample(getattr(backend, phase), backend.clock, backend.settle)
-    times = [start, *marks]
     return Call(
         phase, kind, index, (end - start) / 1e9, backend.device_seconds() if device else None,
-        [(b - a) / 1e9 for a, b in zip(times, times[1:])] or None, (end - times[-1]) / 1e9 if marks else None,
-        tokens, now, [(end_of - start) / 1e9 for end_of in getattr(backend, "ended", ())] or None,
+        _gaps(start, marks) or None, (end - marks[-1]) / 1e9 if marks else None, tokens, now,
+        [(end_of - start) / 1e9 for end_of in getattr(backend, "ended", ())] or None,
+        [_gaps(start, each) for each in getattr(backend, "arrived", ()) if each] or None,
     )  # fmt: skip
+
+
+def _gaps(start, marks):
+    """Seconds to the first mark, and from each to the next; the clock's readings are nanoseconds."""
+    return [(b - a) / 1e9 for a, b in zip([start, *marks], marks)]
 
 
 def _schedule(cell, samples):

@@ -1,7 +1,8 @@
 """Several requests at the same time: one loaded engine each, in threads of one process, released together.
 
 For an engine in process that is two users of one machine, for one behind HTTP two clients of one server. A call lasts
-from the release to the end of the last request; `ended` says when each of them was through.
+from the release to the end of the last request; `ended` says when each of them was through, `arrived` when each of its
+tokens was there.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ class Together:
         self.engines = engines
         self.clock = engines[0].clock
         self.virtual = getattr(engines[0], "virtual", False)
-        self.marks, self.ended = [], []
+        self.marks, self.ended, self.arrived = [], [], []
         self.padded_tokens = None
         self._pools = [ThreadPoolExecutor(1) for _ in engines]  # a thread of its own each: graphs belong to threads
         self._line = Barrier(len(engines) + 1)
@@ -32,8 +33,8 @@ class Together:
     def prepare(self, phase):
         """Untimed: every engine is brought to where the phase begins, one after the other."""
         for i, engine in enumerate(self.engines):
-            engine.marks.clear()
             self._on(i, engine.prepare, phase).result()
+            engine.marks.clear()
 
     def _on(self, i, call, *arguments):
         return self._pools[i].submit(call, *arguments)
@@ -55,14 +56,28 @@ class Together:
         running = [self._on(i, self._one, engine, phase) for i, engine in enumerate(self.engines)]
         self._line.wait(PATIENCE_S)
         done = [each.result() for each in running]
-        self.ended = [end for _, end in done]
-        return sum(tokens for tokens, _ in done)
+        self.ended = [end for _, end, _ in done]
+        self.arrived = [] if self.virtual else [marks for *_, marks in done]  # virtual clocks share no time
+        return sum(tokens for tokens, *_ in done)
 
     def _one(self, engine, phase):
         self._line.wait(PATIENCE_S)
         tokens = getattr(engine, phase)()
         engine.settle()
-        return tokens, engine.clock()
+        return tokens, engine.clock(), list(engine.marks)
+
+    def device_start(self):
+        """Untimed: each engine with a clock of its own beside the call's is told that a call begins."""
+        self._each("device_start")
+
+    def device_seconds(self):
+        """None: several clocks of overlapping requests make no common time. Each engine reads its answer's end here."""
+        self._each("device_seconds")
+
+    def _each(self, method):
+        for i, engine in enumerate(self.engines):
+            if call := getattr(engine, method, None):
+                self._on(i, call).result()
 
     def settle(self):
         for engine in self.engines:

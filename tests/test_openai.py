@@ -1,5 +1,6 @@
 """The OpenAI-compatible client against a stand-in: ids in, tokens by arrival, dialects, caches, faults."""
 
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,13 +10,14 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "servers"))
-from asking import cell, measured  # noqa: E402
+from asking import TEXT, at_once, cell, measured  # noqa: E402
 from stand_in import Law, running  # noqa: E402
 
 from llmresearch import models
 from llmresearch.backends.http_client import ServerProblem
 from llmresearch.backends.llamacpp import LlamaCpp
-from llmresearch.backends.openai_http import OpenAi
+from llmresearch.backends.openai_http import DIALECTS, OpenAi
+from llmresearch.backends.streamed import RUN
 from llmresearch.failures import classify_failure
 
 PARIS = [2, 818, 5279, 529, 7001, 563]  # "The capital of France is"
@@ -120,22 +122,67 @@ def test_a_precision_that_the_bits_contradict_is_refused():
         engine.introduce(asked)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(find_spec("llama_cpp") is None, reason="needs llama-cpp-python")
-def test_a_stand_in_backed_by_llama_cpp_gives_the_ids_of_llama_cpp_in_process():
+def test_two_clients_at_once_each_have_a_first_token_and_gaps_and_share_no_prompt(tmp_path):
+    with running(owner="someone", engine=Law(prompt_s=200e-6, token_s=3e-3)) as server:
+        found, calls = at_once(tmp_path / "raw.jsonl", {"name": "openai", "url": server.url}, prompts=[TEXT], new_tokens=8)
+        timed = [body["prompt"] for body in sent(server)][-24:]  # two clients, three phases, a first call and three samples
+    assert found["status"] == "ok", found["reason"]
+    for phase, count, least in (("prefill", 1, 0.020), ("decode", 8, 0.003), ("e2e", 8, 0.020)):
+        told = calls[calls["phase"] == phase]["request_token_seconds"].tolist()
+        assert [[len(gaps) for gaps in call] for call in told] == [[count, count]] * 3, phase
+        assert all(gaps[0] >= least for call in told for gaps in call) or phase == "decode"
+    whole = calls[calls["phase"] == "e2e"]
+    for ends, told, seconds in zip(whole["request_seconds"], whole["request_token_seconds"], whole["seconds"]):
+        assert all(sum(gaps) <= end <= seconds for end, gaps in zip(ends, told))
+    assert whole["tokens"].tolist() == [16, 16, 16] and whole["token_seconds"].isna().all()
+    assert len(set(timed)) == 24
+
+
+def test_another_process_sends_no_prompt_and_no_salt_that_this_one_sent(monkeypatch):
+    def all_sent(run):
+        monkeypatch.setattr("llmresearch.backends.streamed.RUN", run)
+        monkeypatch.setattr("llmresearch.backends.streamed._CALLS", itertools.count(1))
+        with running(owner="someone") as server:
+            measured(cell("openai", server.url, phases=["prefill"]))
+        return {tuple(body["prompt"]) for body in sent(server)[1:]}
+
+    assert not all_sent("a") & all_sent("b")
+    assert RUN in DIALECTS["vllm"]["cache_salt"]
+
+
+@pytest.fixture(scope="module")
+def llama_server():
+    """(address, process) of a stand-in with gemma3-270m in llama.cpp behind it."""
+    if find_spec("llama_cpp") is None:
+        pytest.skip("needs llama-cpp-python")
     script = Path(__file__).parent / "servers" / "stand_in.py"
     start = [sys.executable, str(script), "--gguf", str(models.gguf("gemma3-270m"))]
     server = subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        url = server.stdout.readline().strip()
-        engine, calls = measured(cell("openai", url, new_tokens=6, phases=["prefill"]), ids=PARIS)
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
+    yield server.stdout.readline().strip(), server
+    server.kill()
+    server.wait()
+    server.stdout.close()
+
+
+@pytest.mark.slow
+def test_a_stand_in_backed_by_llama_cpp_gives_the_ids_of_llama_cpp_in_process(llama_server):
+    url, server = llama_server
+    engine, calls = measured(cell("openai", url, new_tokens=6, phases=["prefill"]), ids=PARIS)
     assert engine.processes() == (server.pid,)
     assert engine.evidence()["prompt_cache"]["server_reuses"] is True
     assert engine.output() == [_in_process(PARIS)]
+
+
+@pytest.mark.slow
+def test_two_clients_of_llama_cpp_at_once_get_their_own_answers_and_one_waits_for_its_first_token(llama_server, tmp_path):
+    found, calls = at_once(tmp_path / "raw.jsonl", {"name": "openai", "url": llama_server[0]}, model="gemma3-270m",
+                           prompt_tokens=40, new_tokens=6)  # fmt: skip
+    assert found["status"] == "ok", found["reason"]
+    rows = [models.seeded_ids(262_144, 40, seed=42, index=index) for index in range(2)]
+    assert found["output_ids"] == [_in_process(row) for row in rows]
+    for call in calls[calls["phase"] == "e2e"]["request_token_seconds"]:
+        first, second = sorted(call, key=sum)
+        assert second[0] > sum(first)  # this server answers one after the other, and the times show it
 
 
 def _in_process(ids):

@@ -1,9 +1,11 @@
 """Requests that are said to run at the same time do, and each has its own prompt."""
 
+import math
+
 import pytest
 
 import llmresearch as lr
-from llmresearch import records
+from llmresearch import peers, records
 
 PLAN = {"study": "s", "models": ["tiny-gpt2"], "repetitions": 3, "warmup": 1, "phases": ["prefill", "decode", "e2e"]}
 DUAL = [{"name": "dual", "prompt_tokens": 9, "new_tokens": 4, "concurrency": 2}]
@@ -23,6 +25,25 @@ def test_two_requests_that_spin_take_the_time_of_one_where_there_are_two_cores(t
     ends = calls.query("scenario == 'dual'")["request_seconds"].tolist()
     assert all(len(each) == 2 for each in ends) and calls.query("scenario == 'one'")["request_seconds"].isna().all()
     assert all(max(each) <= seconds for each, seconds in zip(ends, calls.query("scenario == 'dual'")["seconds"]))
+
+
+def test_each_of_two_requests_has_a_first_token_and_the_gaps_after_it(tmp_path):
+    spinning = {"name": "fake", "real": True, "noise": 0.0}
+    (dual,), calls = measured(tmp_path / "raw.jsonl", backends=[spinning], models=["fake-1m"], scenarios=DUAL)
+    whole = calls.query("phase == 'e2e'")
+    for told, ends in zip(whole["request_token_seconds"], whole["request_seconds"]):
+        assert [len(gaps) for gaps in told] == [4, 4] and min(map(min, told)) > 0
+        assert all(sum(gaps) <= end for gaps, end in zip(told, ends))
+    undisturbed = lr.read(tmp_path / "raw.jsonl").assign(contaminated=None)
+    (row,) = peers.together(peers.named(undisturbed)).to_dict("records")
+    assert 0 < row["token_s"] < row["request_s"] and 0 < row["ttft_s"] < row["request_s"] <= row["wall_s"]
+
+
+def test_virtual_clocks_share_no_time_so_a_request_beside_another_has_no_first_token(tmp_path):
+    _, calls = measured(tmp_path / "raw.jsonl", backends=["fake"], models=["fake-1m"], scenarios=DUAL)
+    assert calls["request_token_seconds"].isna().all()
+    (row,) = peers.together(peers.named(lr.read(tmp_path / "raw.jsonl"))).to_dict("records")
+    assert math.isnan(row["ttft_s"]) and math.isnan(row["token_s"])
 
 
 def test_each_request_has_its_own_prompt_and_gets_the_answer_it_would_get_alone(tmp_path):

@@ -114,7 +114,7 @@ class Ollama(Streamed):
         return cell.text or self.decoded(ids)
 
     def vary(self, text, call, quarter=False):
-        """The text's words in a rotated order; a number before a text of few words."""
+        """The text's words in another order; a number before a text of few words."""
         return rotated(text, call, quarter)
 
     def request(self, prompt, tokens):

@@ -2,16 +2,16 @@
 
 Prompts go as token ids, so that every engine gets the same. What differs between servers is a dialect, chosen
 by what the server says it is: how to pass over the end-of-text token, how to switch the prompt cache off, and
-where its own clock stands. A server without a known dialect gets a rotated prompt in every call.
+where its own clock stands. A server without a known dialect gets the prompt's ids in another order in every call.
 """
 
 from .http_client import ServerProblem
-from .streamed import Chunk, Streamed, rotated
+from .streamed import RUN, Chunk, Streamed, mixed, rotated
 
 # `owned_by` in /v1/models: what is added to each request. The salt differs in every call.
 DIALECTS = {
     "llamacpp": {"cache_prompt": False, "ignore_eos": True},
-    "vllm": {"cache_salt": "llmresearch-{call}", "ignore_eos": True, "return_token_ids": True},
+    "vllm": {"cache_salt": f"llmresearch-{RUN}-{{call}}", "ignore_eos": True, "return_token_ids": True},
 }
 # Bits per weight that a precision may have, scales and unquantised layers included.
 BITS = {
@@ -96,14 +96,13 @@ class OpenAi(Streamed):
         return ids if self.needs_weights(cell) else cell.text
 
     def vary(self, ids, call, quarter=False):
-        """The ids: as they are where the dialect switches the cache off, else rotated behind the first."""
+        """The ids: as they are where the dialect switches the cache off, else in another order behind the first."""
         if isinstance(ids, str):
             return rotated(ids, call, quarter)
         ids = ids[: max(len(ids) // 4, 1)] if quarter else ids
         if self.dialect or len(ids) < 3:
             return ids
-        place = call % (len(ids) - 1) + 1
-        return ids[:1] + ids[place:] + ids[1:place]
+        return ids[:1] + mixed(ids[1:], call)
 
     def request(self, prompt, tokens):
         """Path and body of a streamed greedy answer."""

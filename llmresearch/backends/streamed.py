@@ -8,10 +8,14 @@ The connection is open before the clock starts. The server's own clock, where it
 device time. An answer that stops early is recorded as long as it was; nothing is scaled. Before anything is
 timed, the cell's own prompt is answered once: its output stands in the record, and its length is checked in
 every call: a prompt that suddenly has fewer tokens, or takes no longer when it is longer, came from a prompt
-cache, and the cell fails.
+cache, and the cell fails. A server outlives this process, and so does its cache: no prompt, not that of a
+request at the same time nor that of an earlier session, has the order or the salt of another.
 """
 
 import hashlib
+import itertools
+import os
+import random
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -25,6 +29,8 @@ GROWS_FROM = 64  # prompt tokens from which a prefill must take longer than that
 TRIES = 3  # pairs of prefills before one that does not grow is called cached
 FEW_WORDS = 8  # a text of fewer words gets a number in front instead of another order
 CACHED_BELOW = 0.5  # of the first prefill's seconds: an exact repeat that is faster was cached
+RUN = os.urandom(8).hex()  # of this process: what it sends, no other process has sent
+_CALLS = itertools.count(1)  # one count for all requests of this process, also for those at the same time
 
 
 @dataclass
@@ -49,6 +55,7 @@ class Streamed:
         self.padded_tokens = None
         self.early = self.calls = 0
         self.ends = {}
+        self._unread = False
 
     @staticmethod
     def needs_weights(cell):
@@ -94,7 +101,7 @@ class Streamed:
         """Untimed: take the prompt, have it answered once, and see whether the server reuses prompts."""
         self.ids, self.new_tokens, self.phase = ids[0], cell.new_tokens, None
         self.prompt = self.prompt_of(cell, self.ids)
-        self.calls, self.early, self.ends = 0, 0, {}
+        self.calls, self.early, self.ends = next(_CALLS), 0, {}
         self.pids = self.client.processes()
         self.cache = {"server_reuses": None, "growth": None}
         self.prompt_tokens = len(self.ids)
@@ -128,17 +135,19 @@ class Streamed:
 
     def _quarter(self):
         """Seconds of a prefill of a new form of a quarter of the prompt; 0 where the server tells none."""
-        self.calls += 1
+        self.calls = next(_CALLS)
         end = self._answered(self.vary(self.prompt, self.calls, quarter=True), 1)
         return end.get("prompt_seconds") or 0.0
 
     def _varied(self):
         """The prompt in another form of the same length, which no cache has; itself with `cache: keep`."""
-        self.calls += 1
+        self.calls = next(_CALLS)
         return self.prompt if self.keep else self.vary(self.prompt, self.calls)
 
     def prepare(self, phase):
         """Untimed: an open connection; before `decode` a stream whose first token has come."""
+        if self._unread:
+            self._check(self._finish())
         self.phase = phase
         self.client.connect()
         if phase == "decode":
@@ -166,7 +175,7 @@ class Streamed:
         """Nothing to wait for: a token that is here has been made."""
 
     def _open(self, prompt, tokens):
-        self._count, self._wanted, self._end = 0, tokens, None
+        self._count, self._wanted, self._end, self._unread = 0, tokens, None, True
         self._text, self._ids = [], []
         self._stream = self.client.stream(*self.request(prompt, tokens))
 
@@ -203,6 +212,7 @@ class Streamed:
             raise self.client.broke_off(self._count, self._wanted)
         for _ in self._stream:
             pass
+        self._unread = False
         if not self._count:
             raise ServerProblem(
                 f"{self.name}: no tokens returned by {self.client.url}. Ask the model for more than nothing."
@@ -289,12 +299,18 @@ class Streamed:
 
 
 def rotated(text, call, quarter=False):
-    """The text's words, or their first quarter, in a rotated order; a number before a text of few words."""
+    """The text's words, or their first quarter, in an order of this call's own; a number before a text of few words."""
     words = text.split(" ")
-    words = words[: max(len(words) // 4, 1)] if quarter else words
-    place = call % len(words)
-    moved = " ".join(words[place:] + words[:place])
-    return moved if len(words) >= FEW_WORDS and place else f"{call} {moved}"
+    moved = " ".join(mixed(words[: max(len(words) // 4, 1)] if quarter else words, call))
+    return moved if len(words) >= FEW_WORDS else f"{call} {moved}"
+
+
+def mixed(parts, call):
+    """The parts in an order that no other call has: another one begins, and the rest follow at random."""
+    place = call % len(parts)
+    rest = parts[place + 1 :] + parts[:place]
+    random.Random(f"{RUN} {call}").shuffle(rest)
+    return [parts[place], *rest]
 
 
 def _reused(fresh, repeated):

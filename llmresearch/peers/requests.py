@@ -1,5 +1,6 @@
 """Requests by engine: how long, how long to the first token, how many tokens a second, and at what price."""
 
+import itertools
 import math
 
 import numpy as np
@@ -17,9 +18,9 @@ KEYS = ["engine", "model", "scenario"]
 def named(frame):
     """The frame with `engine` (backend, device and precision in one word), `mode` and `ttft`.
 
-    mode: single, batch (several rows in one forward) or dual (several requests at the same time). ttft: seconds to the
-    first token, of a request whose engine says when each token came; of a prefill the call itself, which ends with
-    that token; else nan.
+    mode: single, batch (several rows in one forward) or dual (several requests at the same time). ttft:
+    seconds to the first token, of a request whose engine says when each token came (of requests at the same
+    time the median of theirs); of a prefill the call itself, which ends with that token; else nan.
     """
     engine = frame[ENGINE].astype(str).agg(" ".join, axis=1) if len(frame) else pd.Series(dtype=str)
     mode = np.select([frame["concurrency"].gt(1), frame["batch"].gt(1)], ["dual", "batch"], "single")
@@ -27,9 +28,19 @@ def named(frame):
 
 
 def _first_tokens(frame):
-    told = [first[0] if first is not None and len(first) else math.nan for first in _lists(frame["token_seconds"])]
+    told = [times[0] if times is not None and len(times) else math.nan for times in _lists(frame["token_seconds"])]
+    told = [np.median(_firsts(times)) if times is not None else one for times, one in zip(_of_each(frame), told)]
     seconds, phase = frame["seconds"].astype(float), frame["phase"].astype(object)
     return np.select([phase.eq("e2e"), phase.eq("prefill")], [np.array(told, float), seconds], math.nan)
+
+
+def _of_each(frame):
+    """Per call, the seconds between tokens of each of its requests, or None: a raw file may be older than this column."""
+    return _lists(frame["request_token_seconds"]) if "request_token_seconds" in frame else itertools.repeat(None, len(frame))
+
+
+def _firsts(requests):
+    return [gaps[0] for gaps in requests]
 
 
 def _lists(column):
@@ -40,8 +51,9 @@ def _lists(column):
 def requests(frame, phase="e2e"):
     """One row per engine, model and scenario: median seconds of a request, of its first token, tokens per second.
 
-    Each with its 95 % interval over sessions; tokens per second are all tokens over all seconds, of requests at the
-    same time those of all of them over the wall. ttft_from: e2e, or prefill where an engine hands a request back whole.
+    Each with its 95 % interval over sessions; tokens per second are all tokens over all seconds, of requests
+    at the same time those of all of them over the wall. ttft_from: e2e, or prefill where an engine hands a
+    request back whole.
     """
     used = steady(frame)
     of = used[used["phase"] == phase]
@@ -84,7 +96,9 @@ def costs(table, usd_per_hour):
 def together(frame, phase="e2e"):
     """One row per engine, model and scenario of several requests at once: median seconds of the wall and of one request.
 
-    A virtual clock knows no common time of two requests: request_s is then nan.
+    ttft_s is a request's time to its first token, token_s its time from a token to the next: medians over
+    all requests. A virtual clock knows no common time of two requests: request_s, ttft_s and token_s are
+    then nan.
     """
     used = steady(frame)
     used = used[(used["mode"] == "dual") & (used["phase"] == phase)]
@@ -92,9 +106,17 @@ def together(frame, phase="e2e"):
     for key, part in used.groupby(KEYS, observed=True, sort=True):
         rows.append(dict(zip(KEYS, key)) | {
             "requests": int(part["concurrency"].iloc[0]), "n": len(part), "wall_s": float(part["seconds"].median()),
-            "request_s": _of_one(part),
+            "request_s": _of_one(part)} | _tokens(part) | {
             "tokens_per_s": float(part["tokens"].sum() / part["seconds"].sum())})  # fmt: skip
-    return pd.DataFrame(rows, columns=[*KEYS, "requests", "n", "wall_s", "request_s", "tokens_per_s"])
+    return pd.DataFrame(rows, columns=[*KEYS, "requests", "n", "wall_s", "request_s", "ttft_s", "token_s", "tokens_per_s"])
+
+
+def _tokens(part):
+    """{ttft_s, token_s}: medians over all requests of the calls; nan where the engine does not tell, or has no more tokens."""
+    told = [gaps for requests in _of_each(part) if requests is not None for gaps in requests]
+    later = [gap for gaps in told for gap in gaps[1:]]
+    return {"ttft_s": float(np.median(_firsts(told))) if told else math.nan,
+            "token_s": float(np.median(later)) if later else math.nan}  # fmt: skip
 
 
 def _of_one(part):

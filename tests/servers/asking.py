@@ -1,6 +1,7 @@
 """A cell for a server, and its measured calls, without a worker process."""
 
-from llmresearch import timing
+import llmresearch as lr
+from llmresearch import records, timing
 from llmresearch.backends import backend
 from llmresearch.matrix import plan
 
@@ -21,6 +22,15 @@ def cell(
             "scenarios": [{"name": "s", "prompts": [prompt], "new_tokens": new_tokens}],
         }
     )[0]
+
+
+def at_once(raw, backend, model={"name": "small", "served": True}, dtype="q4_k_m", **scenario):
+    """(the cell's line, its samples): two requests at the same time, whole requests, measured by a worker."""
+    asked = {"study": "s", "backends": [backend], "dtypes": [dtype], "models": [model], "phases": ["prefill", "decode", "e2e"],
+             "repetitions": 3, "warmup": 0, "scenarios": [{"name": "dual", "concurrency": 2} | scenario]}  # fmt: skip
+    lr.measure(lr.plan(asked), raw, progress=False)
+    (found,) = records.cells(raw)
+    return found, lr.samples(lr.read(raw))
 
 
 def measured(cell, ids=range(100), **changes):

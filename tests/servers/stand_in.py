@@ -53,12 +53,16 @@ class Law:
 
 
 class LlamaCpp:
-    """A GGUF file in llama.cpp, greedy; it keeps the last prompt's common prefix, as Ollama does."""
+    """A GGUF file in llama.cpp, greedy; it keeps the last prompt's common prefix, as Ollama does.
+
+    It has one context: requests at the same time are answered one after the other, as with OLLAMA_NUM_PARALLEL=1.
+    """
 
     def __init__(self, gguf, context=2048):
         from llama_cpp import Llama
 
-        self.model = Llama(str(gguf), n_ctx=context, verbose=False)
+        self.model = Llama(str(gguf), n_ctx=context, flash_attn=True, verbose=False)  # as the backend
+        self.turn = threading.Lock()
 
     def ids(self, prompt):
         return (
@@ -67,11 +71,12 @@ class LlamaCpp:
 
     def answer(self, ids, count, flat=False):
         made = []
-        for token in self.model.generate(ids, temp=0.0):
-            made.append(token)
-            yield self.model.detokenize([token], prev_tokens=ids + made[:-1]).decode(errors="replace"), token
-            if len(made) >= count or token == self.model.token_eos():
-                return
+        with self.turn:
+            for token in self.model.generate(ids, temp=0.0):
+                made.append(token)
+                yield self.model.detokenize([token], prev_tokens=ids + made[:-1]).decode(errors="replace"), token
+                if len(made) >= count or token == self.model.token_eos():
+                    return
 
 
 class StandIn(ThreadingHTTPServer):
