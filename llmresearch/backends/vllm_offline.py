@@ -265,8 +265,8 @@ def _plain(value):
 def _version():
     try:
         return version("vllm")
-    except PackageNotFoundError:
-        return None
+    except PackageNotFoundError:  # its builds for processors have another name
+        return getattr(sys.modules.get("vllm"), "__version__", None)
 
 
 def _device_name():
