@@ -1,6 +1,5 @@
 """The dashboard does what its inputs say, computes nothing itself, and keeps what it shows where an input is bad."""
 
-from datetime import datetime
 from pathlib import Path
 import re
 
@@ -54,11 +53,42 @@ def test_another_axis_shows_other_errors(dashboard):
     assert "0.19.0" in words(dashboard.errors.value) and "13-70 B" not in words(dashboard.errors.value)
 
 
-def test_an_uploaded_log_is_a_row_and_is_chosen(dashboard):
-    dashboard.upload.value = ({"name": "mine.txt", "type": "text/plain", "size": len(LOG), "content": LOG.encode(),
-                               "last_modified": datetime(2026, 1, 1)},)  # fmt: skip
-    assert dashboard.rows.row_id.iloc[-1] == "mine.txt" and dashboard.profile.value == "mine.txt"
+def dropped(dashboard, *files):
+    """What the page sends for one drop: a message a file."""
+    for index, (name, content) in enumerate(files):
+        about = {"name": name, "size": len(content), "index": index, "of": len(files), "read": True}
+        dashboard.drop._told(None, about, [memoryview(content)])
+    return dashboard.drop.answer
+
+
+def test_dropped_logs_are_rows_and_the_last_is_chosen(dashboard):
+    answer = dropped(dashboard, ("mine.txt", LOG.encode()), ("other.txt", LOG.encode("utf-16")))
+    assert answer == {"sentences": [], "added": "Added: mine.txt, other.txt."}
+    assert list(dashboard.rows.row_id[-2:]) == ["mine.txt", "other.txt"] and dashboard.profile.value == "other.txt"
     assert "14.99" in words(dashboard.parts.value) and dashboard.said.value == ""
+
+
+def test_of_several_dropped_files_only_the_bad_ones_are_refused(dashboard):
+    answer = dropped(dashboard, ("bad.txt", b"\x00\xff"), ("mine.txt", LOG.encode()), ("mine.txt", LOG.encode()))
+    assert [one.split(":")[0] for one in answer["sentences"]] == ["bad.txt", "mine.txt"]
+    assert answer["added"] == "Added: mine.txt." and len(dashboard.rows) == len(ROWS) + 1
+
+
+@pytest.mark.parametrize(("message", "sentence"), [
+    ({"of": 0}, "drop: no file was dropped"),
+    ({"name": "big.txt", "size": 2**30, "index": 0, "of": 1}, "big.txt: longer than 5 MiB"),
+    ({"name": "folder", "size": 4096, "index": 0, "of": 1}, "folder: the browser cannot read it"),
+])  # fmt: skip
+def test_a_drop_that_holds_no_log_has_one_sentence(dashboard, message, sentence):
+    dashboard.drop._told(None, message, [])
+    assert len(dashboard.drop.answer["sentences"]) == 1 and dashboard.drop.answer["sentences"][0].startswith(sentence)
+    assert len(dashboard.rows) == len(ROWS)
+
+
+@pytest.mark.parametrize("message", ["hello", None, {}, {"of": "two"}, {"of": 2, "index": 7}, {"of": 1, "index": 5, "read": True}])
+def test_a_message_that_means_nothing_changes_nothing(dashboard, message):
+    dashboard.drop._told(None, message, [])
+    assert dashboard.drop.answer == {"sentences": [], "added": ""} and len(dashboard.rows) == len(ROWS)
 
 
 @pytest.mark.parametrize(("text", "sentence"), [
