@@ -74,6 +74,17 @@ def test_an_engine_is_the_block_s_factor_and_a_single_engine_has_no_analysis(fra
 def test_a_tail_is_refused_below_the_least_number_of_calls(frame):
     row = peers.spreads(frame).iloc[0]
     assert math.isnan(row["p95"]) and "needs 59" in row["p95_why"] and row["median_low"] < row["median"] < row["median_high"]
+    said = peers.untold_tails(peers.spreads(frame))
+    assert said.startswith("The tail of 6 of 6 rows is unknown; fake cpu fp32, ") and "needs 59" in said
+
+
+def test_where_no_request_ran_no_tail_could_be_asked_for(frame):
+    assert peers.untold_tails(peers.spreads(frame[:0])) == "No tail could be asked for."
+
+
+def test_a_variance_counts_the_sessions_that_all_engines_measured(frame):
+    part = frame[~((frame["engine"] == FAST) & (frame["session"] == 2))]
+    assert peers.anovas(part).set_index("phase").loc["e2e", ["engines", "sessions"]].tolist() == [2, 2]
 
 
 def evidence(backend, label, **found):
@@ -129,6 +140,10 @@ def test_a_sure_lead_is_a_recommendation_with_its_interval(frame, labelled):
     found = peers.recommendations(frame, labelled, quality.fidelity(frame, SLOW)).set_index("goal")
     assert set(found["choice"]) == {FAST} and set(found.index) == {"lowest latency", "best cost", "balanced"}
     assert found.loc["lowest latency", "ratio"].high < 1
+    lines = peers.in_short(found.reset_index(), lambda ratio, label: f"{ratio.value:.1f} ({label})").splitlines()
+    assert lines[0] == (f"- lowest latency, fake-1m: **{FAST}**, surely faster than every other: "
+                        f"time of {FAST} over that of {SLOW}, 0.3 (measured).")  # fmt: skip
+    assert lines[1].endswith(f"cost of {FAST} over that of {SLOW}, 0.3 (derived).")
 
 
 def test_engines_that_are_the_same_have_no_winner(tmp_path):
@@ -145,6 +160,9 @@ def test_an_engine_that_chooses_otherwise_is_not_balanced(frame, labelled):
     fidelity.loc[fidelity["engine"] == FAST, "agreement"] = 0.5
     found = peers.recommendations(frame, labelled, fidelity).set_index("goal").loc["balanced"]
     assert found["choice"] == "no winner" and found["first"] == SLOW and found["engines"] == 1
+    assert found["next"] is None
+    said = peers.in_short(found.to_frame().T.assign(goal="balanced"), None)
+    assert said == "- balanced, fake-1m: **no winner**, fewer than two engines may be ranked.\n"
 
 
 def test_statistics_have_the_shape_that_readers_expect(frame):

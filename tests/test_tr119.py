@@ -49,7 +49,10 @@ def test_a_mix_has_one_price_between_those_of_its_phases(frame):
     truth = 24 / (16 / PREFILL + 8 / DECODE)
     assert found["tokens_per_s"].value == pytest.approx(truth, rel=0.002)
     assert found["usd_per_million"].value == pytest.approx(1000 / truth, rel=0.002)
-    assert found["tokens_per_dollar"] == pytest.approx(1000 * truth, rel=0.002)
+    assert found["tokens_per_dollar"].value == pytest.approx(1000 * truth, rel=0.002)
+    assert found["tokens_per_dollar"].low < 1000 * truth < found["tokens_per_dollar"].high
+    assert found["usd_per_1000_requests"].value == pytest.approx(24 / truth, rel=0.002)
+    assert found["usd_per_1000_requests"].kind == "rent"
     assert found["usd_per_million"].unit_of_replication == "session"
 
 
@@ -67,6 +70,23 @@ def test_the_faster_engine_wins_and_two_alike_behind_it_are_dearer(frame):
     assert found.iloc[0][["engine", "verdict", "first_in"]].tolist() == [A, "winner", 3]
     assert found["verdict"].tolist()[1:] == ["dearer", "dearer"]
     assert found.iloc[1]["ratio_to_best"].value == pytest.approx(2.0, rel=0.01)
+
+
+def test_in_short_a_winner_is_named_with_its_price(frame):
+    mixed, sessions = economy.of_mix(frame, MIX, 3.6), economy.sessions_of_mix(frame, MIX)
+    said = economy.in_short(mixed, economy.ranking(sessions), lambda cost, label: f"{cost.value:.2f} ({label})")
+    price = f"{1000 / found_rate(frame):.2f} (derived)"
+    words = "**one engine is surely the cheapest**; fake:a cpu fp32 comes first, US dollars per million tokens of the mix"
+    assert said == f"- fake-10m, {mixed['scenario'].iloc[0]}: {words}: {price}.\n"
+    assert economy.in_short(mixed[:0], economy.ranking(sessions[:0]), None) == "Nothing was measured that has a price.\n"
+
+
+def test_memory_and_operations_follow_the_rate(frame):
+    found = row(economy.efficiency(frame), A, phase="decode")
+    assert found["gflop_per_s"].value == pytest.approx(2 * 10e6 * DECODE / 1e9, rel=0.002)
+    held = found["gpu_memory_bytes"] if found["gpu_memory_bytes"] > 0 else found["peak_rss_bytes"]
+    assert found["tokens_per_s_and_gib"].value == pytest.approx(DECODE / (held / 2**30), rel=0.002)
+    assert found["tokens_per_s"].low < DECODE < found["tokens_per_s"].high
 
 
 def of_sessions(**costs):
@@ -117,6 +137,8 @@ def test_without_a_counter_energy_is_unknown_and_says_why(frame):
     found = row(joules.per_token(frame), C, phase="decode")
     assert math.isnan(found["joules_per_token"].value) and "no power was given" in found["why"]
     assert row(economy.counters(frame), C)["known"] == 0
+    said = economy.metered(economy.counters(frame))
+    assert said.startswith("The energy is known in 18 of 27 windows: ") and "no power was given" in said
     assert "no power was given" in row(economy.owned(*_owned(frame)), C)["why"]
 
 
@@ -170,7 +192,8 @@ def test_grams_follow_the_grid(frame):
 
 def test_a_tier_costs_as_its_hours_do(frame):
     found = row(economy.tiers(economy.of_mix(frame, MIX, 1.0), prices.examples()), A, machine="aws_g5_xlarge")
-    assert found["spot"] / found["on_demand"] == pytest.approx(0.302 / 1.006)
+    assert found["spot"].value / found["on_demand"].value == pytest.approx(0.302 / 1.006)
+    assert found["spot"].low < found["spot"].value < found["spot"].high
 
 
 def test_a_request_costs_its_own_seconds(frame):

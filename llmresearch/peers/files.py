@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..frames import steady
+from ..intervals import Estimate
 from ..stats.summaries import summary
 
 SUMMARY = ["engine", "model", "scenario", "phase"]
@@ -22,17 +23,21 @@ def statistics(frame, paired, variance):
     table = summary(used, SUMMARY) if len(used) else pd.DataFrame(columns=SUMMARY)
     edges = used.groupby(SUMMARY, observed=True)["seconds"].quantile([0.25, 0.75]).unstack() if len(used) else None
     return {
-        "unit": "seconds", "unit_of_replication": "session", "summaries": [_summary(row, edges) for row in _rows(table)],
-        "pairwise": [_pair(row) for row in _rows(paired)], "anova": _rows(variance),
+        "unit": "seconds", "unit_of_replication": "session", "ci_95": "of the median, over sessions",
+        "summaries": [_summary(row, edges) for row in rows(table)],
+        "pairwise": [_pair(row) for row in rows(paired)], "anova": rows(variance),
     }  # fmt: skip
 
 
-def _rows(table):
-    """The rows as plain dicts."""
+def rows(table):
+    """The rows as dicts that JSON can hold; an Estimate is {value, ci_95, n}, and kind where it is a cost."""
     return [{k: _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
 
 
 def _plain(value):
+    if isinstance(value, Estimate):
+        kind = {"kind": value.kind} if hasattr(value, "kind") else {}
+        return {"value": value.value, "ci_95": [value.low, value.high], "n": value.n} | kind
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -53,19 +58,18 @@ def _pair(row):
 
 def cost_analysis(table, usd_per_hour, source):
     """{usd_per_hour, source, label, costs: [...]} of the rows of `costs`; every figure is derived from a measured rate."""
-    rows = []
-    for row in _rows(table):
+    names, found = ("engine", "model", "scenario", "mode", "tokens_per_s", "usd_per_million_tokens"), []
+    for row in rows(table):
         edges = [row["usd_per_million_tokens_low"], row["usd_per_million_tokens_high"]]
-        names = ("engine", "model", "scenario", "mode", "tokens_per_s", "usd_per_million_tokens")
-        rows.append({name: row[name] for name in names} | {"ci_95": edges, "n": row["n"]})
-    return {"usd_per_hour": usd_per_hour, "source": source, "label": "derived", "costs": rows}
+        found.append({name: row[name] for name in names} | {"ci_95": edges, "n": row["n"]})
+    return {"usd_per_hour": usd_per_hour, "source": source, "label": "derived", "costs": found}
 
 
 def metrics(frame):
     """One row per call, and one per cell that has none: what was asked, how long it took, what became of it.
 
-    ttft_ms is the time to the first token, empty where the engine does not tell; tokens_per_s of requests at the same
-    time are those of all of them over the wall.
+    ttft_ms is the time to the first token, empty where the engine does not tell; tokens_per_s of requests at
+    the same time are those of all of them over the wall.
     """
     seconds, tokens = frame["seconds"].astype(float), frame["tokens"].astype(float)
     found = frame.assign(

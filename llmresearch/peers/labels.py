@@ -8,8 +8,8 @@ WORDS = ("as labelled", "not as labelled", "unknown")
 def labels(frame):
     """One row per engine and model: what the label promises, what was read back, and the verdict.
 
-    as labelled where everything that was promised was found, in every cell; not as labelled where something else was
-    found; unknown where the engine tells nothing, or did not run.
+    as labelled where everything that was promised was found, in every cell; not as labelled where something
+    else was found; unknown where the engine tells nothing, or did not run.
     """
     rows = []
     cells = frame.drop_duplicates(["cell_id", "session"])

@@ -23,10 +23,11 @@ COLUMNS = ["model", "phase", "a", "b", "seconds_a", "seconds_b", "difference", "
 def pairs(frame):
     """One row per model, phase and pair of engines: b against a. Below a ratio of 1, b is faster.
 
-    Log medians are paired by session, scenario and prompt, and averaged over those blocks; n counts sessions. p is of
-    Student's t over sessions, p_adjusted is Holm's over all pairs of the model and phase, and gives the verdict: faster,
-    slower, equivalent or undecided. low and high hold for all these pairs at once (Bonferroni, 95 %). p_games_howell
-    is the unpaired test of Games and Howell on the sessions' means, as a second opinion.
+    Log medians are paired by session, scenario and prompt, and averaged over those blocks; n counts
+    sessions. p is of Student's t over sessions, p_adjusted is Holm's over all pairs of the model and phase,
+    and gives the verdict: faster, slower, equivalent or undecided. low and high hold for all these pairs at
+    once (Bonferroni, 95 %). p_games_howell is the unpaired test of Games and Howell on the sessions' means,
+    as a second opinion.
     """
     used, found = steady(frame), []
     for (model, phase), part in used.groupby(["model", "phase"], observed=True, sort=True):
@@ -95,13 +96,14 @@ def versus(frame, reference, phase="e2e"):
 def anovas(frame):
     """One row per model and phase: F and p of the engine with the session as block, on sessions' mean log seconds.
 
-    Only blocks (scenario and prompt) that all engines measured in all sessions count; `reason` says why there is none.
+    Only blocks (session, scenario and prompt) that all engines measured count, in so many `sessions`; `reason`
+    says why there is no F.
     """
     rows = []
     for (model, phase), part in steady(frame).groupby(["model", "phase"], observed=True, sort=True):
-        engines = sorted(part["engine"].unique())
-        row = {"model": str(model), "phase": str(phase), "engines": len(engines), "sessions": part["session"].nunique()}
-        rows.append(row | _anova(_session_means(part, engines)))
+        means = _session_means(part, sorted(part["engine"].unique()))
+        row = {"model": str(model), "phase": str(phase), "engines": part["engine"].nunique()}
+        rows.append(row | {"sessions": min(map(len, means.values()), default=0)} | _anova(means))
     columns = ["model", "phase", "engines", "sessions", "F", "df", "df_residual", "p", "reason"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -134,3 +136,12 @@ def spreads(frame, phase="e2e"):
             "p95": tail.value, "p95_low": tail.low, "p95_high": tail.high, "p95_why": tail.method})  # fmt: skip
     names = ["n", "median", "median_low", "median_high", "p95", "p95_low", "p95_high", "p95_why"]
     return pd.DataFrame(rows, columns=["engine", "model", "scenario", *names])
+
+
+def untold_tails(table):
+    """A sentence on the rows of `spreads` whose tail is unknown, with an example of why."""
+    gone = table[table["p95"].isna()]
+    if gone.empty:
+        return "No tail was refused." if len(table) else "No tail could be asked for."
+    row = gone.iloc[0]
+    return f"The tail of {len(gone)} of {len(table)} rows is unknown; {row.engine}, {row.scenario}: {row.p95_why}."

@@ -20,10 +20,10 @@ GOALS = {
 def ranking(frame, labelled, fidelity=None, phase="e2e", modes=("single",)):
     """One row per model and engine: rank by the geometric mean of its cells' medians, or why it has none.
 
-    Ranked is who ran every planned cell, has 7 undisturbed calls or more, and is what its label says. seconds:
-    geometric mean over the blocks that all ranked engines of the model have. wins: how many others it is faster
-    than, by an interval that holds for all pairs. first_in: in how many of the `sessions` that all ranked
-    engines measured it came first. agreement: from `fidelity`.
+    Ranked is who ran every planned cell, has 7 undisturbed calls or more, and is what its label says.
+    seconds: geometric mean over the blocks that all ranked engines of the model have. wins: how many others
+    it is faster than, by an interval that holds for all pairs. first_in: in how many of the `sessions` that
+    all ranked engines measured it came first. agreement: from `fidelity`.
     """
     asked = frame[frame["mode"].isin(modes)]
     rows = []
@@ -108,7 +108,25 @@ def recommendations(frame, labelled, fidelity, gate=0.95, phase="e2e"):
                 able = able[able["agreement"] >= gate]
             calls = frame[frame["mode"].isin(modes[goal]) & (frame["model"].astype(str) == model) & (frame["phase"] == phase)]
             rows.append({"model": model, "goal": goal} | _first(able, calls[calls["engine"].isin(able["engine"])]))
-    return pd.DataFrame(rows, columns=["model", "goal", "choice", "first", "next", "engines", "ratio", "why"])
+    found = pd.DataFrame(rows, columns=["model", "goal", "choice", "first", "next", "engines", "ratio", "why"])
+    names = {name: pd.Series([row[name] for row in rows], dtype=object) for name in ("first", "next")}
+    return found.assign(**names)  # as objects: None stays None beside names, and is no nan
+
+
+def in_short(advice, number):
+    """A line per model and goal: the choice and its lead, or that there is no winner and why.
+
+    `advice` is what `recommendations` gives; `number` writes an Estimate, as a report's own does.
+    """
+    return "".join(f"- {row.goal}, {row.model}: {_told(row, number)}.\n" for row in advice.itertuples())
+
+
+def _told(row, number):
+    if row.next is None:
+        return f"**{row.choice}**, {row.why}"
+    what, label = ("cost", "derived") if row.goal == "best cost" else ("time", "measured")
+    lead = number(row.ratio, label=label)
+    return f"**{row.choice}**, {row.why}: {what} of {row.first} over that of {row.next}, {lead}"
 
 
 def _first(able, calls):

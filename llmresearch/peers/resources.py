@@ -16,8 +16,9 @@ READINGS = {
 def resources(frame):
     """One row per engine and model: mean and peak of each reading over all samples, nan where nothing was read.
 
-    Cores are processor seconds of the engine's process per second, memory is its resident set, GPU readings are of the
-    whole device. A peak is the largest reading: they are taken between calls, so a higher one inside a call is not seen.
+    Cores are processor seconds of the engine's process per second, memory is its resident set, GPU readings
+    are of the whole device. A peak is the largest reading: they are taken between calls, so a higher one
+    inside a call is not seen.
     """
     rows = []
     for key, part in samples(frame).groupby(["engine", "model"], observed=True, sort=True):

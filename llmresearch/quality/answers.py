@@ -16,9 +16,9 @@ MEANINGLESS = {
 def answers(frame, cells):
     """One row per engine and prompt that ran: text, asked (the prompt), sessions, same_text, and reason or None.
 
-    `frame` has the column `engine`; `cells` are the plan's, which hold the prompts. The text is that of the first
-    session; greedy decoding gives the same in all of them, and `same_text` says whether it did. `reason` says why an
-    answer may not be scored.
+    `frame` has the column `engine`; `cells` are the plan's, which hold the prompts. The text is that of the
+    first session; greedy decoding gives the same in all of them, and `same_text` says whether it did.
+    `reason` says why an answer may not be scored.
     """
     asked = {cell.cell_id: cell.text for cell in cells}
     ran = frame[frame["status"].astype(str) == "ok"].drop_duplicates(["cell_id", "session"])

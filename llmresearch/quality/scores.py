@@ -14,9 +14,9 @@ METRICS = {
 def score(candidate, reference):
     """{metric: share} of a text against a reference; nan where the metric's package is not installed.
 
-    exact: 1 where both are equal. edit: 1 - Levenshtein distance / longer length. rouge1, rouge2, rougeL: F1 (Lin
-    2004). bleu: sentence BLEU with effective order (Papineni et al. 2002). chrf: chrF2 (Popović 2015). The similarity
-    of meaning needs a model and comes from elsewhere.
+    exact: 1 where both are equal. edit: 1 - Levenshtein distance / longer length. rouge1, rouge2, rougeL: F1
+    (Lin 2004). bleu: sentence BLEU with effective order (Papineni et al. 2002). chrf: chrF2 (Popović 2015).
+    The similarity of meaning needs a model and comes from elsewhere.
     """
     found = {"exact": float(candidate == reference)} | dict.fromkeys(list(METRICS)[1:-1], math.nan)
     if _here("rapidfuzz"):

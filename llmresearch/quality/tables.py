@@ -15,8 +15,8 @@ LEAST = 3  # prompts, below which a mean has no interval
 def against_reference(answered, reference, vectors=None):
     """One row per engine (but `reference`), model, scenario and prompt: every score against the reference's text.
 
-    `answered` is what `answers` gives; `vectors` maps a text to its embedding, where there are any. A score that
-    cannot be computed is nan.
+    `answered` is what `answers` gives; `vectors` maps a text to its embedding, where there are any. A score
+    that cannot be computed is nan.
     """
     base = answered[answered["engine"] == reference].set_index(KEYS)["text"]
     pairs = [(row, base.get(tuple(getattr(row, k) for k in KEYS))) for row in judged(answered).itertuples()]
@@ -94,8 +94,8 @@ def why_unknown(answered, reference, similarity=""):
 def fidelity(frame, reference):
     """One row per engine and model: does it choose what the reference chooses along the same forced ids?
 
-    positions: forced tokens. agreement: the share of them at which both have the same most likely next id. nats: the
-    mean of |difference of -log p| of the forced tokens. This needs no text and no trained model.
+    positions: forced tokens. agreement: the share of them at which both have the same most likely next id.
+    nats: the mean of |difference of -log p| of the forced tokens. This needs no text and no trained model.
     """
     ran = frame[frame["status"].astype(str) == "ok"].drop_duplicates("cell_id")
     rows, base = [], {}
