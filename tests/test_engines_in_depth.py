@@ -93,6 +93,7 @@ def test_every_failed_and_refused_cell_is_in_one_class(frame, cells):
     assert found["cells"].sum() == (frame["status"] != "ok").sum() == 4
     assert found.loc["fake:broken cpu fp32", ["kind", "cause", "share"]].tolist() == ["hard", "out of memory", 1.0]
     assert found.loc["fake:absent cpu fp32", ["status", "example"]].tolist() == ["refused", "fake: not here."]
+    assert "drop the engine" in found.loc["fake:absent cpu fp32", "remedy"]
 
 
 def test_a_reproducer_plans_the_same_cell(frame, cells):
@@ -126,7 +127,7 @@ def test_a_label_that_the_engine_contradicts_is_no_choice(frame):
     changed = with_evidence(frame, FAST, dtype="fp16")
     assert depth.labels(changed).set_index("engine").loc[FAST, "agrees"] == "no"
     found = depth.decisions(changed, BASE)
-    assert set(found["choice"]) == {f"no choice: only {BASE} ran"}
+    assert set(found["choice"]) == {f"no choice: only {BASE} is left"}
     assert found["left_out"].str.contains("labelled fp32, ran fp16").all()
 
 
@@ -135,6 +136,52 @@ def test_the_faster_engine_is_chosen_in_every_row_of_one_table(frame):
     assert len(found) == 8 and not found.duplicated(["model", "scenario", "phase"]).any()
     assert set(found["choice"]) == {FAST} and np.allclose(found["times_as_fast"], 2, rtol=0.01)
     assert set(found["quality"]) == {"not judged on this model"}
+
+
+def test_an_engine_whose_every_call_was_disturbed_is_left_out_by_that_reason(frame):
+    disturbed = frame.assign(contaminated=frame["contaminated"].astype(object).where(frame["backend"] != "fake:fast", "a neighbour"))
+    found = depth.decisions(disturbed, BASE)
+    assert set(found["choice"]) == {f"no choice: only {BASE} is left"}
+    assert set(found["left_out"]) == {f"{FAST}: all its calls were disturbed"}
+
+
+def many_engines(count, base, slower, seed=3, noise=0.06):
+    """Rows of one engine as fast as `base` seconds and `count` others that take `slower` times as long, in 3 sessions."""
+    chance, rows = np.random.default_rng(seed), []
+    for session in (1, 2, 3):
+        for k in range(count + 1):
+            seconds = base * (slower if k else 1) * math.exp(chance.normal(0, noise))
+            rows += [{"backend": f"fake:{k}", "device": "cpu", "dtype": "fp32", "model": "m", "scenario": "s", "phase": "prefill",
+                      "cell_id": str(k), "session": session, "status": "ok", "kind": "sample", "index": i, "prompt": 0, "batch": 1,
+                      "concurrency": 1, "seconds": seconds, "tokens": 8, "contaminated": None, "evidence": {}} for i in range(3)]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_a_choice_is_corrected_for_every_question_of_the_table():
+    alone = many_engines(1, 1.0, 2.0)
+    assert depth.decisions(alone, "fake:1 cpu fp32")["choice"].tolist() == ["fake:0 cpu fp32"]
+    beside = pd.concat([alone.assign(scenario=f"s{k}") for k in range(20)])
+    found = depth.decisions(beside, "fake:1 cpu fp32")
+    assert set(found["choice"]) == {"no winner"} and (found["times_as_fast_low"] > 1).all()
+
+
+def test_no_decision_chooses_what_the_table_of_scenarios_leaves_open():
+    for seed in range(6):
+        frame = pd.concat([many_engines(3, 1.0, 1.5, seed=10 * seed + k).assign(scenario=f"s{k}") for k in range(4)])
+        chosen = depth.decisions(frame, "fake:3 cpu fp32").set_index("scenario")["choice"]
+        table = depth.speedups(frame, "fake:3 cpu fp32", ["model", "phase", "scenario"]).set_index(["scenario", "engine"])["verdict"]
+        assert all(table[key] == "faster" for key in chosen[chosen != "no winner"].items())
+
+
+def test_an_interval_as_tested_holds_one_exactly_where_the_verdict_is_open():
+    seen = set()
+    for seed in range(8):
+        frame = pd.concat([many_engines(2, 1.0, 1.3, seed=10 * seed + k).assign(phase=f"p{k}") for k in range(3)])
+        found = depth.as_tested(frame, "fake:2 cpu fp32")
+        outside = (found["low"] > 1) | (found["high"] < 1)
+        assert (outside == found["verdict"].isin(["faster", "slower"])).all()
+        seen |= set(outside)
+    assert seen == {True, False}
 
 
 def test_equal_engines_have_no_winner(frame):
@@ -157,6 +204,41 @@ def test_a_perplexity_within_its_limit_passes_and_beyond_it_fails(frame):
     worse = with_evidence(both, FAST, scored=scored(1.01))
     assert depth.perplexity_results(worse, BASE).set_index("backend").loc[FAST, "pass"] == "fail"
     assert depth.decisions(worse, BASE)["left_out"].str.contains("perplexity gate failed").all()
+
+
+def test_a_gate_whose_interval_reaches_over_its_limit_is_undecided_and_bars_the_engine(frame, tmp_path):
+    wide = scored(1.0)
+    wide["scores"] = [[nats + (0.5 if k % 3 else -0.9), tokens] for k, (nats, tokens) in enumerate(wide["scores"])]
+    both = with_evidence(with_evidence(frame, BASE, scored=scored(1.0)), FAST, scored=wide)
+    table = depth.perplexity_results(both, BASE)
+    found = table.set_index("backend").loc[FAST]
+    assert found["pass"] == "undecided" and found["delta_frac"].low < -0.001 < 0.001 < found["delta_frac"].high
+    assert depth.decisions(both, BASE)["left_out"].str.contains("undecided, which is no pass").all()
+    report = lr.Report("tr118", tmp_path)
+    claimed.quality(report, table, BASE)
+    assert [c["status"] for c in json.loads((tmp_path / "claims.json").read_text())] == ["undecided"]
+
+
+def test_few_windows_leave_a_gate_undecided(frame):
+    both = with_evidence(with_evidence(frame, BASE, scored=scored(1.0, 20)), FAST, scored=scored(1.0001, 20))
+    assert depth.perplexity_results(both, BASE).set_index("backend").loc[FAST, "pass"] == "undecided"
+
+
+def test_a_sentence_tells_how_wide_a_gates_interval_is(frame, tmp_path, monkeypatch):
+    both = with_evidence(with_evidence(frame, BASE, scored=scored(1.0)), FAST, scored=scored(1.0001))
+    table, said = depth.perplexity_results(both, BASE), []
+    report = lr.Report("tr118", tmp_path)
+    monkeypatch.setattr(report, "say", said.append)
+    claimed.gates(report, table)
+    shift = table["delta_frac"].iloc[1]
+    numbers = {row["name"]: row["value"] for row in json.loads((tmp_path / "numbers.json").read_text())}
+    name = f"gate_{FAST}_fake-5m".replace(" ", "_").replace(":", "_")
+    assert numbers[f"{name}_width"] == shift.high - shift.low and numbers[f"{name}_room"] == 0.002
+    assert len(said) == 1 and "**pass**" in said[0]
+    claimed.gates(report, table.assign(**{"pass": "undecided"}))
+    assert "undecided is no pass" in said[-1]
+    claimed.gates(report, table.head(0))
+    assert "No gate judged anything" in said[-1]
 
 
 def test_a_model_that_has_learnt_nothing_is_not_judged(frame):

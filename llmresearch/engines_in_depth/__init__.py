@@ -2,14 +2,14 @@
 
 from .artefacts import artefacts, labels
 from .crossings import crossings, least_squares_table, rival_shapes, session_ratios, size_ratios
-from .decisions import decisions
+from .decisions import counted, decisions
 from .failing import failure_classes, reproducer
 from .latencies import cached_and_uncached, latency_summary, throughputs
 from .names import engines, with_engine
 from .payback import payback
 from .quality import perplexity_results
-from .speed import precisions, speedups
+from .speed import as_tested, precisions, speedups
 
-__all__ = ["artefacts", "cached_and_uncached", "crossings", "decisions", "engines", "failure_classes", "labels",
+__all__ = ["artefacts", "as_tested", "cached_and_uncached", "counted", "crossings", "decisions", "engines", "failure_classes", "labels",
            "latency_summary", "least_squares_table", "payback", "perplexity_results", "precisions", "reproducer",
            "rival_shapes", "session_ratios", "size_ratios", "speedups", "throughputs", "with_engine"]  # fmt: skip

@@ -4,13 +4,19 @@ from math import isnan
 
 from ..intervals import Estimate
 
+JUDGED = ("pass", "fail", "undecided")
+"""Verdicts of a gate that could judge."""
+
 
 def _id(*words):
     return "_".join(words).replace(" ", "_").replace(":", "_").replace(".", "_")
 
 
 def speed(report, table, reference):
-    """A claim per engine, model and phase: it is faster than the reference; the line is a speed-up of one."""
+    """A claim per engine, model and phase: it is faster than the reference; the line is a speed-up of one.
+
+    `table` is that of `as_tested`, whose intervals agree with the verdicts of the corrected table.
+    """
     for row in table.itertuples():
         found = Estimate(row.speedup, row.low, row.high, row.n, "session", row.method)
         report.claim(_id("faster", row.engine, row.model, row.phase),
@@ -29,10 +35,26 @@ def cache(report, table):
 
 def quality(report, table, reference):
     """A claim per engine whose gate could judge: its perplexity stays within the limit of its precision."""
-    for row in table[table["pass"].isin(["pass", "fail"])].itertuples():
+    for row in table[table["pass"].isin(JUDGED)].itertuples():
         report.claim(_id("quality", row.backend, row.model),
                      f"{row.backend} keeps the perplexity of {reference} on {row.model} (relative change).",
                      row.delta_frac, above=-row.threshold, below=row.threshold)  # fmt: skip
+
+
+def gates(report, table):
+    """A sentence per gate that could judge: the change, how wide its interval is beside the limit, and the verdict."""
+    verdicts = list(table["pass"])
+    for row in table[table["pass"].isin(JUDGED)].to_dict("records"):
+        shift, name = row["delta_frac"], _id("gate", row["backend"], row["model"])
+        width = Estimate(shift.high - shift.low, float("nan"), float("nan"), shift.n, shift.unit_of_replication, "high less low")
+        report.say(f"Gate of {row['backend']} on {row['model']}: change {report.number(shift, name=name)}, an interval as wide as "
+                   f"{report.number(width, name=name + '_width', label='derived')}; the limit leaves "
+                   f"{report.number(2 * row['threshold'], name=name + '_room', label='derived')} between its two sides. "
+                   f"Verdict: **{row['pass']}**.")  # fmt: skip
+    if "undecided" in verdicts:
+        report.say("A gate that is undecided is no pass: an engine under it is not chosen below. More scored tokens narrow its interval.")
+    if not set(JUDGED) & set(verdicts):
+        report.say("**No gate judged anything:** no engine beside the reference scored a trained model here.")
 
 
 def files(report, table):

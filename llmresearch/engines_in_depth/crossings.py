@@ -130,10 +130,11 @@ def least_squares_table(points):
         found, law = crossover(part["params_measured"], part["ratio"]), power_law(part["params_measured"], part["ratio"])
         if law.leverage.size != len(part):
             continue
+        ends = part["params_measured"].iloc[[0, -1]].to_numpy(float)
         for place, row in enumerate(part.itertuples()):
             rows.append(dict(zip(KEYS, key)) | {"model": row.model, "params_measured": row.params_measured, "ratio": row.ratio,
-                        "low": row.low, "high": row.high, "leverage": law.leverage[place], "cook": law.cook[place],
-                        "crossing_without": found.loo[place]})  # fmt: skip
+                        "low": row.low, "high": row.high, "leverage": law.leverage[place], "cook": law.cook[place]}
+                        | _near(ends, {"crossing_without": found.loo[place]}))  # fmt: skip
     return pd.DataFrame(rows, columns=[*KEYS, "model", "params_measured", "ratio", "low", "high", "leverage", "cook", "crossing_without"])
 
 

@@ -43,9 +43,16 @@ def _class(part, plan, planned):
     return {name: str(first[name]) for name in ("engine", "phases", "status", "kind", "cause")} | {
         "cells": len(part), "share": len(part) / max(1, int(planned.get((first["engine"], first["phases"]), len(part)))),
         "models": part["model"].nunique(), "scenarios": part["scenario"].nunique(), "example": first["reason"],
-        "remedy": first["remedy"] or classify_failure(first["reason"]).remedy,
+        "remedy": _remedy(first),
         "reproducer": json.dumps(reproducer(cell)) if cell is not None else None,
     }  # fmt: skip
+
+
+def _remedy(cell):
+    """What to do: a refusal's own text says what is missing."""
+    if cell["status"] == "refused":
+        return "Provide what the text says is missing, or drop the engine."
+    return cell["remedy"] or classify_failure(cell["reason"]).remedy
 
 
 def reproducer(cell):

@@ -1,5 +1,6 @@
 """How much faster: engines against one reference, and precisions of one engine against its widest."""
 
+import numpy as np
 import pandas as pd
 
 from ..frames import steady
@@ -7,10 +8,11 @@ from ..stats.comparisons import compare
 from .artefacts import labels
 from .names import with_engine
 
-COLUMNS = ["speedup", "low", "high", "verdict", "p_adjusted", "seconds", "baseline_seconds", "n", "blocks", "n_needed", "method"]
+COLUMNS = ["speedup", "low", "high", "verdict", "p_adjusted", "seconds", "baseline_seconds", "n", "n_needed", "p", "blocks", "method"]
+ALPHA = 0.05
 
 
-def speedups(frame, reference, by=("model", "phase"), engines=None):
+def speedups(frame, reference, by=("model", "phase"), engines=None, level=1 - ALPHA):
     """One row per group of `by` and engine: how many times as fast as `reference`, with its interval and a verdict.
 
     Sessions are the unit; each cell is paired with the reference's of the same session and scenario, and the logarithms
@@ -22,9 +24,38 @@ def speedups(frame, reference, by=("model", "phase"), engines=None):
     columns = [*by, "engine", "baseline", *COLUMNS]
     if reference not in set(used["engine"]) or used["engine"].nunique() < 2:
         return pd.DataFrame(columns=columns)
-    found = compare(used, reference, by=list(by), between="engine")
+    found = compare(used, reference, by=list(by), between="engine", level=level)
     found["speedup"], found["low"], found["high"] = 1 / found["ratio"], 1 / found["high"], 1 / found["low"]
     return found[found["blocks"] > 0].reindex(columns=columns).reset_index(drop=True)
+
+
+def as_tested(frame, reference, by=("model", "phase")):
+    """`speedups` with every interval at the level at which Holm's correction tests its row.
+
+    Such an interval holds 1 exactly where the row's verdict is open, so that a claim drawn at 1 cannot contradict the
+    table. The k-th smallest of m p-values is tested at 0.05 / (m - k + 1); from the first that fails on, at that one's.
+    """
+    found = speedups(frame, reference, by)
+    shares = _holm_shares(found["p"].to_numpy(float))
+    for share in set(shares):
+        mine = shares == share
+        wide = speedups(frame, reference, by, level=1 - share)
+        found.loc[mine, ["low", "high"]] = wide.loc[mine, ["low", "high"]]
+    found["method"] = [f"{how}; interval at {1 - share:.2%}, as tested" for how, share in zip(found["method"], shares)]
+    return found
+
+
+def _holm_shares(p):
+    """The alpha at which Holm's step-down tests each p; the smallest of all for what was not tested."""
+    order = np.argsort(p)  # nan last
+    steps = ALPHA / np.arange(max(1, np.isfinite(p).sum()), 0, -1)
+    steps = np.append(steps, np.full(p.size, steps[0]))[: p.size]
+    failed = np.flatnonzero(~(p[order] < steps))
+    if failed.size:
+        steps[failed[0] :] = steps[failed[0]]
+    out = np.empty(p.size)
+    out[order] = steps
+    return out
 
 
 def precisions(frame):
