@@ -1,7 +1,7 @@
 # make reports   measure real models on this machine and render the smoke reports
 # make test      the test suite
 # make lab       JupyterLab with everything installed
-# make calculator  the memory calculator and the dashboard in a browser, on this machine only
+# make calculator  the memory calculator and the dashboard in a browser, on this machine only (PORT=9000: at another port)
 # make hooks     git strips outputs of notebooks before a commit and compares them by cells
 # Everything is installed into .venv at the first use of any of them, and never again until a pin changes.
 
@@ -23,7 +23,7 @@ lab: .venv/installed
 	$(BIN)/jupyter lab notebooks
 
 calculator: .venv/installed
-	$(BIN)/python -m llmresearch.widgets
+	$(BIN)/python -m llmresearch.widgets $(if $(PORT),--port=$(PORT))
 
 hooks: .venv/installed
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev]"
