@@ -4,12 +4,14 @@ from .artefacts import artefacts, labels
 from .crossings import crossings, least_squares_table, rival_shapes, session_ratios, size_ratios
 from .decisions import counted, decisions
 from .failing import failure_classes, reproducer
+from .files import PAGE, export_metadata, on_page, statistical_analysis
 from .latencies import cached_and_uncached, latency_summary, throughputs
 from .names import engines, with_engine
 from .payback import payback
 from .quality import perplexity_results
 from .speed import as_tested, precisions, speedups
 
-__all__ = ["artefacts", "as_tested", "cached_and_uncached", "counted", "crossings", "decisions", "engines", "failure_classes", "labels",
-           "latency_summary", "least_squares_table", "payback", "perplexity_results", "precisions", "reproducer",
-           "rival_shapes", "session_ratios", "size_ratios", "speedups", "throughputs", "with_engine"]  # fmt: skip
+__all__ = ["PAGE", "artefacts", "as_tested", "cached_and_uncached", "counted", "crossings", "decisions", "engines", "export_metadata",
+           "failure_classes", "labels", "latency_summary", "least_squares_table", "on_page", "payback", "perplexity_results",
+           "precisions", "reproducer", "rival_shapes", "session_ratios", "size_ratios", "speedups", "statistical_analysis",
+           "throughputs", "with_engine"]  # fmt: skip

@@ -152,8 +152,8 @@ def rival_shapes(points):
         found = [law for law in laws(x, y) if law.name in SHAPES]
         scores = np.array([law.aicc for law in found])
         delta = scores - np.nanmin(scores) if np.isfinite(scores).any() else scores
-        weight = np.exp(-np.nan_to_num(delta, nan=np.inf) / 2)
-        for law, score, d, w in zip(found, scores, delta, weight / max(weight.sum(), 1e-300)):
+        weight = np.exp(-delta / 2)
+        for law, score, d, w in zip(found, scores, delta, weight / np.nansum(weight) if np.isfinite(weight).any() else weight):
             size = _root(law, x)
             rows.append(dict(zip(KEYS, key)) | {"shape": law.name, "aicc": score, "delta": d, "weight": w, "crossing": size,
                         "where": "none near" if math.isnan(size) else "inside" if x.min() <= size <= x.max() else "outside"})  # fmt: skip

@@ -108,7 +108,7 @@ def _barred(frame):
 def _unfit(judged):
     """Why an engine's quality bars it from being chosen: only a gate that was passed, or could not judge, does not."""
     words = {"fail": "perplexity gate failed", "undecided": "perplexity gate undecided, which is no pass"}
-    return f"{words[judged[0]]} ({judged[1]})" if judged and judged[0] in words else None
+    return words.get(judged[0]) if judged else None
 
 
 def _words(judged):
