@@ -12,7 +12,7 @@ from .cost import tokens_per_dollar
 from .frames import first_calls, samples, steady
 from .intervals import NAN, Estimate
 from .joules import CHOICE, named
-from .ranks import agreement, ranking, relative  # noqa: F401: the tables of a study are found in one place
+from .ranks import NOT_MEASURED, agreement, ranking, relative  # noqa: F401: all tables in one place
 from .spending import ApiPrice, against_api, pays_after, tco
 from .stats.estimates import center_of_sessions, quantile, rate, session_labels
 
@@ -25,12 +25,19 @@ def shown(table, *without):
     return table.drop(columns=[name for name in (*same, *without) if name in table])
 
 
+def planned(frame):
+    """[(engine, model, scenario)] of every cell, those among them that were refused or failed; sorted."""
+    return sorted(map(tuple, named(frame)[CHOICE].drop_duplicates().astype(str).to_numpy()))
+
+
 def left_out(frame):
     """A sentence: how many samples count, and how many do not because something else ran beside them."""
     taken, kept = len(samples(frame)), len(steady(frame))
+    if not taken:
+        return "No sample was taken."
     gone = f"{taken - kept:,} were disturbed by what ran beside them and are left out."
     words = f"{kept:,} of {taken:,} samples count; {gone}"
-    return words if kept or not taken else f"**No sample can be used.** {words} Measure on a quiet machine."
+    return words if kept else f"**No sample can be used.** {words} Measure on a quiet machine."
 
 
 def _used(frame):
@@ -300,8 +307,9 @@ def offer(values):
 
 
 def phase_ratio(frame):
-    """One row per choice: what a generated token costs over a prompt token, an Estimate paired by session."""
-    rows = []
-    for key, part in _seconds_per_token(frame).dropna().groupby(CHOICE, observed=True, sort=True):
-        rows.append(dict(zip(CHOICE, key)) | {"ratio": center_of_sessions(part["decode"] / part["prefill"])})
+    """One row per planned choice: what a generated token costs over a prompt token, paired by session."""
+    whole = _seconds_per_token(frame).dropna()
+    parts = {key: part for key, part in whole.groupby(CHOICE, observed=True, sort=True)}
+    found = {key: center_of_sessions(part["decode"] / part["prefill"]) for key, part in parts.items()}
+    rows = [(*key, found.get(key, NOT_MEASURED)) for key in planned(frame)]
     return pd.DataFrame(rows, columns=[*CHOICE, "ratio"])

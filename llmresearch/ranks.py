@@ -86,18 +86,35 @@ def _agreed(part):
     return f"**the sessions disagree**: of {count}, {told} came first."
 
 
-def relative(sessions, baseline, value="tokens_per_s", largest=True):
-    """One row per model, scenario and engine but the baseline's: its cost over that, paired by session."""
+COMPARED = ["model", "scenario", "engine", "baseline", "ratio"]
+NOT_MEASURED = Estimate(NAN, NAN, NAN, 0, "session", "not measured")
+
+
+def relative(sessions, baseline, value="tokens_per_s", largest=True, asked=()):
+    """One row per model, scenario and engine but the baseline's: its cost over that, paired by session.
+
+    `asked`: (engine, model, scenario) of all that was planned; what has no session gets a ratio of nan.
+    """
+    rows = _compared(sessions, baseline, value, largest)
+    there = {(row["engine"], row["model"], row["scenario"]) for row in rows}
+    for engine, model, scenario in asked:
+        if engine != baseline and (engine, model, scenario) not in there:
+            rows.append(dict(zip(COMPARED, (model, scenario, engine, baseline, NOT_MEASURED))))
+    return pd.DataFrame(rows, columns=COMPARED)
+
+
+def _compared(sessions, baseline, value, largest):
+    """The rows of what was measured."""
     rows = []
     for key, part in sessions.groupby(["model", "scenario"], observed=True, sort=True):
         wide = part.pivot_table(index="session", columns="engine", values=value, observed=True, dropna=False)
         errors, wide = _errors(part, value), 1 / wide if largest else wide
         for name in wide.columns.drop(baseline, errors="ignore"):
             both = wide[[name, baseline]].dropna() if baseline in wide else wide[:0]
-            ratio = Estimate(NAN, NAN, NAN, 0, "session", "not measured")
+            ratio = NOT_MEASURED
             if len(both):
                 wrong = errors.get(name, 0.0), errors.get(baseline, 0.0)
                 ratio = _ratio(both[name], both[baseline], 0.95, wrong)
             row = {"engine": name, "baseline": baseline, "ratio": ratio}
             rows.append(dict(zip(["model", "scenario"], key)) | row)
-    return pd.DataFrame(rows, columns=["model", "scenario", "engine", "baseline", "ratio"])
+    return rows

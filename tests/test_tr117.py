@@ -182,6 +182,7 @@ def test_what_was_not_read_is_unknown(frame):
     table = peers.resources(frame)
     assert table["own_cores_mean"].notna().all() and table["gpu_power_w_peak"].isna().all()
     assert "gpu power w" in peers.unread(table)
+    assert peers.unread(table[:0]) == "No sample was taken, so nothing was read."
 
 
 SMALL = {"models": ["fake-1m"], "repetitions": 3, "sessions": 3, "scenarios": PARAMS["scenarios"][:1]}
@@ -199,7 +200,11 @@ def test_the_report_renders_its_files_and_verify_agrees(tmp_path):
     assert [difference.file for difference in compare(folder, derived)] == ["tr117/cost_analysis.json"]
 
 
-def test_a_report_whose_cells_were_all_refused_renders_and_says_so(tmp_path):
-    gone = SMALL | {"backends": [{"name": "fake", "label": "reference", "refuse": "is not here."}]}
-    page = render.report("tr117", out_folder=tmp_path, overrides=gone).markdown.read_text()
-    assert "Nothing was measured" in page and "is not here." in page and "no winner" in page
+def test_a_report_whose_cells_were_all_refused_or_failed_renders_and_says_so(tmp_path):
+    gone = [{"name": "fake", "label": "reference", "refuse": "is not here."}, {"name": "fake", "fail": "e2e"}]
+    done = render.report("tr117", out_folder=tmp_path, overrides=SMALL | {"backends": gone})
+    page = done.markdown.read_text()
+    for words in ("Nothing was measured", "is not here.", "no winner", "**not measured**", "Nothing could be ranked."):
+        assert words in page
+    assert json.loads((done.folder / "statistical_analysis.json").read_text())["summaries"] == []
+    assert {claim["status"] for claim in json.loads((done.folder / "claims.json").read_text())} == {"not measured"}

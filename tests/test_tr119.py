@@ -181,6 +181,7 @@ def test_samples_that_were_disturbed_are_counted_and_where_none_is_left_the_page
     assert economy.left_out(frame).startswith("135 of 135 samples count; 0 were disturbed")
     disturbed = frame.assign(contaminated="other processes used 2.00 of 2 cores")
     assert economy.left_out(disturbed).startswith("**No sample can be used.** 0 of 135")
+    assert economy.left_out(frame[:0]) == "No sample was taken."
 
 
 def test_grams_follow_the_grid(frame):
@@ -248,3 +249,15 @@ def test_a_build_that_saves_nothing_never_pays(frame):
 def test_the_baseline_that_was_not_measured_leaves_ratios_unknown(frame):
     found = economy.relative(economy.sessions_of_mix(frame, MIX), "absent cpu fp32")
     assert all(isinstance(r, Estimate) and math.isnan(r.value) for r in found["ratio"])
+
+
+def test_an_engine_that_was_refused_keeps_its_place_among_the_claims(frame):
+    rest = frame[frame["backend"] != "fake:b"]
+    refused = frame[frame["backend"] == "fake:b"].assign(status="refused", phase=None, seconds=math.nan)
+    both = pd.concat([rest, refused])
+    sessions, asked = economy.sessions_of_mix(both, MIX), economy.planned(both)
+    found = economy.relative(sessions, A, asked=asked).set_index("engine")["ratio"]
+    assert [engine for engine, *_ in asked] == [A, B, C] and list(found.index) == [C, B]
+    assert found[C].value == pytest.approx(2.0, rel=0.01) and math.isnan(found[B].value)
+    ratios = economy.phase_ratio(both).set_index("engine")["ratio"]
+    assert ratios[A].value == pytest.approx(PREFILL / DECODE, rel=0.01) and ratios[B].method == "not measured"

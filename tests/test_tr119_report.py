@@ -1,5 +1,7 @@
 """TR119's page where nothing could be measured."""
 
+import json
+
 import pytest
 
 from llmresearch.reporting import render, verify
@@ -10,5 +12,10 @@ def test_a_report_whose_engines_all_fail_still_renders_says_so_and_verifies(tmp_
     broken = [{"name": "fake", "refuse": "no such device here"}, {"name": "fake", "label": "b", "fail": "prefill"}]
     render.report("tr119", out_folder=tmp_path, overrides={"backends": broken, "sessions": 1})
     page = (tmp_path / "TR119.md").read_text()
-    assert "Nothing was measured" in page and "no such device here" in page
+    for words in ("Nothing was measured", "no such device here", "has a price", "**not measured**"):
+        assert words in page
+    claims = json.loads((tmp_path / "tr119" / "claims.json").read_text())
+    assert {claim["status"] for claim in claims} == {"not measured"}
+    checks = json.loads((tmp_path / "tr119" / "cost_energy_validation.json").read_text())
+    assert [row["holds"] for row in checks] == ["yes", *["not measured"] * 5]
     assert verify.verify(tmp_path / "tr119") == []

@@ -34,5 +34,7 @@ def resources(frame):
 
 def unread(table):
     """A sentence on the readings that nobody took here, or ''."""
+    if table.empty:
+        return "No sample was taken, so nothing was read."
     gone = [name for name in READINGS if table[f"{name}_mean"].isna().all()]
     return f"Unknown here, because no device told it: {', '.join(name.replace('_', ' ') for name in gone)}." if gone else ""
