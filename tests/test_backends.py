@@ -5,7 +5,6 @@ import importlib
 import math
 import weakref
 
-import numpy as np
 import pytest
 
 from llmresearch import backends, matrix, models, worker
@@ -23,7 +22,8 @@ PHASES = {"prefill": 1, "decode": NEW, "e2e": NEW, "generate": NEW}  # ids that 
 SERVERS = ("ollama", "openai")  # they take text, not ids: their tests have a stand-in server
 
 # torch's own compiler imports a module of torch that torch has deprecated
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning"),
+              pytest.mark.usefixtures("cache", "one_thread")]  # fmt: skip
 
 
 def cell(name, **values):
@@ -37,34 +37,6 @@ def cell(name, **values):
         "threads": 1,
     }
     return matrix.plan(asked | values)[0]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # two threads on a busy machine wait for each other
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def small(cache):
-    """A random model whose greedy text is not one token repeated: its weights are 20 times as large."""
-    from safetensors.numpy import load_file, save_file
-
-    folder = models.folder(SMALL)
-    weights = load_file(folder / "model.safetensors")
-    louder = {name: w * np.float32(20 if w.ndim == 2 else 1) for name, w in weights.items()}
-    save_file(louder, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
 
 
 def skip_absent(name, asked):

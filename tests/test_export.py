@@ -23,14 +23,8 @@ from llmresearch.perplexities import require_disjoint
 from llmresearch.texts import read_text
 from tests.tiny_models import FAMILIES, made, reference
 
+pytestmark = pytest.mark.usefixtures("cache")
 IDS = [models.seeded_ids(211, 24, seed=3, index=row) for row in range(2)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

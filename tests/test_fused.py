@@ -6,11 +6,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from llmresearch import models
 from llmresearch.backends import fused_decoder
@@ -18,22 +15,20 @@ from llmresearch.backends.fused import Fused
 from llmresearch.backends.fused_decoder import BLOCKS, SLOTS_AT_ONCE, FusedError, architecture_of, power_of_two
 from llmresearch.backends.hf import Hf
 from llmresearch.failures import classify_failure
+from tests import engine_cells
+from tests.engine_cells import PHASES, PROMPTS, run
 from tests.tiny_models import made
 
 HOME = Path(__file__).parent.parent
-ROWS = [models.seeded_ids(211, 12, seed=1, index=i) for i in range(2)]
 FORCED = models.seeded_ids(211, 20, seed=7)
-PHASES = ("prefill", "decode", "e2e", "generate")
+SMALL = {"name": "small", "seeded": True, "layers": 2, "hidden": 48, "heads": 3, "vocab": 211}
 needs_triton = pytest.mark.skipif(
     find_spec("triton") is None, reason="fused: needs triton, not installed here: pip install triton."
 )
 
 
 def cell(**values):
-    known = {
-        "device": "cpu", "dtype": "fp32", "batch": 2, "concurrency": 1, "new_tokens": 2, "options": {}, "source": None,
-    }  # fmt: skip
-    return SimpleNamespace(**known | values)
+    return engine_cells.cell(**{"new_tokens": 2} | values)
 
 
 def ran(kind, folder, rows):
@@ -43,9 +38,8 @@ def ran(kind, folder, rows):
     engine.start(asked, rows)
     found = {"phases": [], "forced": [], "scores": []}
     for phase in PHASES:
-        engine.prepare(phase)
-        engine.marks.clear()
-        found["phases"].append([phase, getattr(engine, phase)(), len(engine.marks), engine.output()])
+        ids, tokens, marks = run(engine, phase)
+        found["phases"].append([phase, tokens, marks, ids])
     for ids, prompt in ((FORCED, 6), (FORCED[:3], 1)):
         found["forced"].append(engine.forced(ids, prompt))
     found["scores"] = engine.score(FORCED, 12)
@@ -72,23 +66,11 @@ def interpreted(folder, rows):
     return ran(Fused, folder, rows)
 
 
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory):
-    """A random model whose greedy text is not one token repeated: its weights are 20 times as large."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        folder = models.folder({"name": "small", "seeded": True, "layers": 2, "hidden": 48, "heads": 3, "vocab": 211})
-    weights = load_file(folder / "model.safetensors")
-    louder = {name: w * np.float32(20 if w.ndim == 2 else 1) for name, w in weights.items()}
-    save_file(louder, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
 @pytest.fixture(scope="module", params=[1, 2], ids=["one row", "two rows"])
-def both(request, gpt2):
+def both(request, small):
     """(what hf gives, what fused gives) for a batch of one and of two."""
-    rows = ROWS[: request.param]
-    return json.loads(json.dumps(ran(Hf, gpt2, rows))), in_a_process("interpreted", str(gpt2), rows)
+    rows = PROMPTS[: request.param]
+    return json.loads(json.dumps(ran(Hf, small, rows))), in_a_process("interpreted", str(small), rows)
 
 
 @needs_triton
@@ -110,10 +92,10 @@ def test_forced_and_varied_ids_give_the_reference_s_argmax_and_losses(both):
 
 
 @needs_triton
-def test_what_ran_is_read_back(both, gpt2):
+def test_what_ran_is_read_back(both, small):
     found = both[1]["evidence"]
     assert (found["engine"], found["dtype"], found["device"], found["sums"]) == ("fused", "fp32", "cpu", "float32")
-    assert found["parameters"] == models.describe(gpt2).params_measured
+    assert found["parameters"] == models.describe(small).params_measured
     assert found["kernels_per_step"] == 2 * 4 + 2  # layers, four kernels each, and two for the answer
     assert found["interpreted"] is True and found["cuda_graph"] is False and found["dependent_launch"] is False
 

@@ -1,85 +1,22 @@
 """Eager transformers: each phase does what it says, and gives the ids that it should."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from llmresearch import models
 from llmresearch.backends.hf import Hf, ModelTooShort
 from llmresearch.texts import read_text
+from tests.engine_cells import answer as run
+from tests.engine_cells import cell, started
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"name": "small", "seeded": True, "layers": 2, "hidden": 16, "heads": 2, "vocab": 211}
 FORCED = models.seeded_ids(211, 20, seed=7)
 
 
-def cell(**values):
-    known = {
-        "device": "cpu",
-        "dtype": "fp32",
-        "concurrency": 1,
-        "new_tokens": 6,
-        "options": {},
-        "source": None,
-    }
-    return SimpleNamespace(**known | values)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # two threads on a busy machine wait for each other
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A random model whose greedy text is not one token repeated: its weights are 20 times as large."""
-    from safetensors.numpy import load_file, save_file
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        folder = models.folder(SMALL)
-    weights = {
-        name: w * np.float32(20 if w.ndim == 2 else 1)
-        for name, w in load_file(folder / "model.safetensors").items()
-    }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def windowed(tmp_path_factory):
-    """A random Gemma 3 whose window of 8 tokens is shorter than the prompts below."""
-    import torch
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
-
-    torch.manual_seed(3)
-    config = Gemma3TextConfig(
-        vocab_size=211, hidden_size=16, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=8, sliding_window=8, pad_token_id=0, bos_token_id=2, eos_token_id=1,
-        layer_types=["sliding_attention", "full_attention", "sliding_attention"], initializer_range=0.4,
-        tie_word_embeddings=False,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("windowed")
-    Gemma3ForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
 def loaded(folder, ids, **values):
-    engine = Hf()
-    engine.load(cell(**values), folder)
-    engine.start(cell(**values), ids)
-    return engine
-
-
-def run(engine, phase):
-    engine.prepare(phase)
-    engine.marks.clear()
-    return getattr(engine, phase)(), engine.output()
+    return started(Hf(), folder, ids, **values)
 
 
 @pytest.mark.parametrize("kind", ["small", "windowed"])
@@ -187,7 +124,7 @@ def test_nothing_of_the_device_is_timed_where_there_is_none(small):
 
 
 @pytest.mark.slow
-def test_gemma_knows_the_capital_of_italy():
+def test_gemma_knows_the_capital_of_italy(machine_cache):
     folder = models.folder("gemma3-270m")
     ids = models.prompt_ids(folder, "The capital of France is Paris. The capital of Italy is")
     engine = loaded(folder, [ids], new_tokens=3)
@@ -199,7 +136,7 @@ def test_gemma_knows_the_capital_of_italy():
 
 
 @pytest.mark.slow
-def test_gemma_has_the_perplexity_that_two_engines_agreed_on():
+def test_gemma_has_the_perplexity_that_two_engines_agreed_on(machine_cache):
     """21.297: transformers and llama.cpp, both fp32, on windows of the first token and 511 of the text's."""
     folder = models.folder("gemma3-270m")
     begin, *ids = models.prompt_ids(folder, read_text("evaluation").strip())

@@ -1,73 +1,18 @@
 """Compiled transformers: the same ids as eager, and a ledger that says what was compiled."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from llmresearch import models
 from llmresearch.backends.hf import Hf
 from llmresearch.backends.hf_compile import HfCompile, NothingCompiled
+from tests.engine_cells import answer as run
+from tests.engine_cells import cell, started
 
 SMALL = {"name": "small", "seeded": True, "layers": 1, "hidden": 16, "heads": 2, "vocab": 211}
 FORCED = models.seeded_ids(211, 20, seed=7)
 
 # torch's own compiler imports a module of torch that torch has deprecated
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
-
-
-def cell(**values):
-    known = {
-        "device": "cpu",
-        "dtype": "fp32",
-        "concurrency": 1,
-        "new_tokens": 6,
-        "options": {},
-        "source": None,
-    }
-    return SimpleNamespace(**known | values)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # two threads on a busy machine wait for each other
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A random model whose greedy text is not one token repeated: its weights are 20 times as large."""
-    from safetensors.numpy import load_file, save_file
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        folder = models.folder(SMALL)
-    weights = {
-        name: w * np.float32(20 if w.ndim == 2 else 1)
-        for name, w in load_file(folder / "model.safetensors").items()
-    }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def windowed(tmp_path_factory):
-    """A random Gemma 3 whose window of 8 tokens is shorter than the prompts below."""
-    import torch
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
-
-    torch.manual_seed(3)
-    config = Gemma3TextConfig(
-        vocab_size=211, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=8, sliding_window=8, pad_token_id=0, bos_token_id=2, eos_token_id=1,
-        layer_types=["sliding_attention", "full_attention"], initializer_range=0.4, tie_word_embeddings=False,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("windowed")
-    Gemma3ForCausalLM(config).save_pretrained(folder)
-    return folder
+pytestmark = [pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning"), pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture
@@ -82,16 +27,7 @@ def traced(monkeypatch):
 
 
 def loaded(kind, folder, ids, **values):
-    engine = kind()
-    engine.load(cell(**values), folder)
-    engine.start(cell(**values), ids)
-    return engine
-
-
-def run(engine, phase):
-    engine.prepare(phase)
-    engine.marks.clear()
-    return getattr(engine, phase)(), engine.output()
+    return started(kind(), folder, ids, **values)
 
 
 @pytest.fixture(scope="module")

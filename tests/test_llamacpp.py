@@ -13,47 +13,15 @@ from llmresearch.backends import gguf_files
 from llmresearch.backends.llamacpp import LlamaCpp, TooLong, WrongPrecision
 from llmresearch.failures import classify_failure
 from llmresearch.models import ModelError
+from tests.engine_cells import PROMPTS, answer, cell, started
 
 SMALL = {"name": "small", "seeded": True, "layers": 2, "hidden": 64, "heads": 2, "vocab": 211}
-PROMPTS = [models.seeded_ids(211, 12, seed=1, index=i) for i in range(2)]
+pytestmark = pytest.mark.usefixtures("cache")
 FORCED = models.seeded_ids(211, 20, seed=7)
-
-
-def cell(**values):
-    known = {
-        "device": "cpu",
-        "dtype": "fp32",
-        "concurrency": 1,
-        "new_tokens": 6,
-        "threads": 1,
-        "options": {},
-        "source": None,
-        "model": "small",
-    }
-    return SimpleNamespace(**known | values)
 
 
 REASON = LlamaCpp().refuses(cell())
 needs_engine = pytest.mark.skipif(REASON is not None, reason=REASON or "")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def small(cache):
-    """A random model whose greedy text is not one token repeated: its weights are 20 times as large."""
-    from safetensors.numpy import load_file, save_file
-
-    folder = models.folder(SMALL)
-    weights = load_file(folder / "model.safetensors")
-    louder = {name: w * np.float32(20 if w.ndim == 2 else 1) for name, w in weights.items()}
-    save_file(louder, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +29,9 @@ def reference(small):
     """What transformers makes of the same weights: ids, forced tokens, score."""
     from llmresearch.backends.hf import Hf
 
-    engine = Hf()
-    engine.load(cell(), small)
-    engine.start(cell(), PROMPTS)
-    engine.prepare("e2e")
-    engine.e2e()
+    engine = started(Hf(), small)
     return SimpleNamespace(
-        ids=engine.output(), forced=engine.forced(FORCED, 8), score=engine.score(FORCED, 3)
+        ids=answer(engine, "e2e")[1], forced=engine.forced(FORCED, 8), score=engine.score(FORCED, 3)
     )
 
 
@@ -81,9 +45,7 @@ def loaded(small):
 
 def run(engine, phase, prompts=PROMPTS, **values):
     engine.start(cell(**values), prompts)
-    engine.prepare(phase)
-    engine.marks.clear()
-    return getattr(engine, phase)(), engine.output()
+    return answer(engine, phase)
 
 
 @needs_engine

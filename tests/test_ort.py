@@ -13,73 +13,22 @@ from llmresearch.export import ExportError, Variant
 from llmresearch.failures import classify_failure
 from llmresearch.frames import read
 from llmresearch.texts import read_text
-from tests.tiny_models import made, reference
+from tests import engine_cells
+from tests.engine_cells import FORCED, PROMPTS, assert_phases_agree, assert_scores_are_those_of_forced_tokens, cell, run
+from tests.tiny_models import reference
 
-PROMPTS = [models.seeded_ids(211, 12, seed=1, index=i) for i in range(2)]
-FORCED = models.seeded_ids(211, 30, seed=7)
-
-
-def cell(**values):
-    known = {
-        "device": "cpu",
-        "dtype": "fp32",
-        "concurrency": 1,
-        "new_tokens": 6,
-        "threads": 1,
-        "options": {},
-        "seed": 42,
-    }
-    return SimpleNamespace(**known | values)
-
-
+pytestmark = pytest.mark.usefixtures("cache")
 REASON = Ort().refuses(cell())
 needs_engine = pytest.mark.skipif(REASON is not None, reason=REASON or "")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory):
-    return made("gpt2", tmp_path_factory.mktemp("gpt2"))
-
-
-@pytest.fixture(scope="module")
-def gemma(tmp_path_factory):
-    return made("gemma3", tmp_path_factory.mktemp("gemma3"))
-
-
 def started(folder, ids=PROMPTS, **values):
-    engine = Ort()
-    engine.load(cell(**values), folder)
-    engine.start(cell(**values), ids)
-    return engine
-
-
-def run(engine, phase):
-    engine.prepare(phase)
-    engine.marks.clear()
-    tokens = getattr(engine, phase)()
-    return engine.output(), tokens, len(engine.marks)
+    return engine_cells.started(Ort(), folder, ids, **values)
 
 
 @needs_engine
 def test_every_phase_gives_the_same_ids_however_often_it_runs(gemma):
-    engine = started(gemma)
-    uncached = run(engine, "generate")
-    assert uncached[1:] == (12, 6)
-    whole = run(engine, "e2e")
-    assert whole == uncached
-    assert run(engine, "prefill") == ([row[:1] for row in whole[0]], 24, 0)
-    for _ in range(2):
-        ids, tokens, marks = run(engine, "decode")
-        assert (tokens, marks) == (12, 6)
-        assert [row[:5] for row in ids] == [row[1:] for row in whole[0]]
-    assert run(engine, "e2e") == whole
+    assert_phases_agree(started(gemma))
 
 
 @needs_engine
@@ -113,10 +62,7 @@ def test_the_cache_is_written_where_it_is_and_nowhere_else(gpt2):
 @needs_engine
 def test_forced_tokens_and_scores_agree_with_each_other(gemma):
     engine = started(gemma)
-    found = engine.forced(FORCED, 10)
-    assert (len(found["top1"]), len(found["nll"])) == (21, 20)
-    total, tokens = engine.score(FORCED, first=10)
-    assert tokens == 20 and total == pytest.approx(sum(found["nll"]), rel=1e-5)
+    assert_scores_are_those_of_forced_tokens(engine)
     assert run(engine, "e2e") == run(started(gemma), "e2e")
 
 
@@ -284,9 +230,8 @@ def test_a_worker_measures_it_and_its_record_has_the_evidence(tmp_path):
 
 @needs_engine
 @pytest.mark.slow
-def test_trained_weights_give_the_reference_logits_and_fill_more_than_their_window(monkeypatch):
+def test_trained_weights_give_the_reference_logits_and_fill_more_than_their_window(machine_cache):
     """gemma3-270m from the machine's own cache: 560 tokens, and its sliding layers see 512."""
-    monkeypatch.delenv("LLMRESEARCH_CACHE")
     folder = models.folder("gemma3-270m")
     ids = models.prompt_ids(folder, read_text("evaluation"))[:560]
     engine = started(folder, [ids[:16]])

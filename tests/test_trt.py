@@ -5,7 +5,6 @@ import re
 import sys
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from llmresearch import export, matrix, models, runner
@@ -16,37 +15,18 @@ from llmresearch.backends.trt_device import Device
 from llmresearch.export import Variant
 from llmresearch.failures import classify_failure
 from llmresearch.frames import read
-from tests import stand_in_trt
+from tests import engine_cells, stand_in_trt
+from tests.engine_cells import PROMPTS, assert_phases_agree, assert_scores_are_those_of_forced_tokens, run
 from tests.tiny_models import made, reference
 
-PROMPTS = [models.seeded_ids(211, 12, seed=1, index=i) for i in range(2)]
-FORCED = models.seeded_ids(211, 30, seed=7)
 SMALL = trt_profiles.profiles([(1, 16, 64)], 128)
 GPU = {"name": None, "capability": "8.9"}
+pytestmark = pytest.mark.usefixtures("cache")
 needs_rtx = pytest.mark.skipif(not trt_versions.installed("trt-rtx"), reason="needs tensorrt_rtx: pip install tensorrt_rtx_cu13.")
 
 
 def cell(**values):
-    known = {"device": "cuda", "dtype": "fp32", "concurrency": 1, "batch": 2, "prompt_tokens": 12, "new_tokens": 6,
-             "threads": 1, "options": {}, "seed": 42, "phases": ("prefill", "decode", "e2e", "generate"), "score": None}  # fmt: skip
-    return SimpleNamespace(**known | values)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLMRESEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory):
-    return made("gpt2", tmp_path_factory.mktemp("gpt2"))
-
-
-@pytest.fixture(scope="module")
-def gemma(tmp_path_factory):
-    return made("gemma3", tmp_path_factory.mktemp("gemma3"))
+    return engine_cells.cell(**{"device": "cuda"} | values)
 
 
 @pytest.fixture
@@ -66,12 +46,11 @@ def started(folder, ids=PROMPTS, asked=(), **values):
     return engine
 
 
-def run(engine, phase):
-    engine.prepare(phase)
-    engine.marks.clear()
-    tokens = getattr(engine, phase)()
-    engine.settle()
-    return engine.output(), tokens, len(engine.marks)
+def launched(driver, call):
+    """How many recorded graphs a call launches."""
+    before = driver.launches
+    call()
+    return driver.launches - before
 
 
 # Building, for real
@@ -172,17 +151,8 @@ def test_a_plan_that_the_profile_does_not_cover_is_refused_before_anything_is_bu
 
 
 def test_every_phase_gives_the_same_ids_however_often_it_runs(gemma, driver):
-    engine = started(gemma)
-    uncached = run(engine, "generate")
-    assert uncached[1:] == (12, 6)
-    whole = run(engine, "e2e")
-    assert whole == uncached
-    assert run(engine, "prefill") == ([row[:1] for row in whole[0]], 24, 0)
-    for _ in range(2):
-        ids, tokens, marks = run(engine, "decode")
-        assert (tokens, marks) == (12, 6)
-        assert [row[:5] for row in ids] == [row[1:] for row in whole[0]]
-    assert run(engine, "e2e") == whole == run(started(gemma, options={"cuda_graph": False}), "e2e")
+    whole = assert_phases_agree(started(gemma))
+    assert run(started(gemma, options={"cuda_graph": False}), "e2e") == whole
 
 
 def test_ids_are_those_of_the_reference(gpt2, driver):
@@ -196,19 +166,13 @@ def test_ids_are_those_of_the_reference(gpt2, driver):
 def test_a_decode_step_is_one_launch_of_a_recorded_graph(gpt2, driver):
     engine = started(gpt2)
     engine.prepare("decode")
-    before = driver.launches
-    engine.decode()
-    assert driver.launches == before + 6
+    assert launched(driver, engine.decode) == 6
     assert engine.evidence()["cuda_graph"] is True
 
 
 def test_forced_tokens_and_scores_agree_with_each_other(gemma, driver, monkeypatch):
     engine = started(gemma)
-    found = engine.forced(FORCED, 10)
-    assert (len(found["top1"]), len(found["nll"])) == (21, 20)
-    monkeypatch.setattr(trt_profiles, "AT_ONCE", 7)
-    total, tokens = engine.score(FORCED, first=10)
-    assert tokens == 20 and total == pytest.approx(sum(found["nll"]), rel=1e-5)
+    assert_scores_are_those_of_forced_tokens(engine, lambda: monkeypatch.setattr(trt_profiles, "AT_ONCE", 7))
     assert run(engine, "e2e") == run(started(gemma), "e2e")
 
 
@@ -349,15 +313,10 @@ def test_another_interpreter_exports_without_the_paths_of_the_engines_own(monkey
 
 def test_a_graph_of_a_prompt_goes_when_its_context_gets_other_shapes(gpt2, driver):
     engine = started(gpt2)
-    engine.prepare("prefill")
-    before = driver.launches
-    engine.prefill()
-    assert driver.launches == before + 1
+    assert launched(driver, lambda: run(engine, "prefill")) == 1
     run(engine, "generate")
     assert not [whole for whole in engine.buffers.wholes.values() if whole.graph]
-    engine.prepare("prefill")
-    engine.prefill()
-    assert driver.launches == before + 2
+    assert launched(driver, lambda: run(engine, "prefill")) == 1
 
 
 def test_where_a_profile_is_lent_once_both_directions_share_a_context(gpt2, driver, monkeypatch):

@@ -31,6 +31,36 @@ def made(family, folder):
     return folder
 
 
+def windowed(folder):
+    """`folder`, which then holds a random Gemma 3 with a window of 8 tokens, whose greedy text varies."""
+    import torch
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    torch.manual_seed(3)
+    config = Gemma3TextConfig(
+        vocab_size=211, hidden_size=16, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=8, sliding_window=8, pad_token_id=0, bos_token_id=2, eos_token_id=1,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"], initializer_range=0.4,
+        tie_word_embeddings=False,
+    )  # fmt: skip
+    Gemma3ForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def varied(spec):
+    """The folder of a seeded GPT-2 whose greedy text is not one token repeated: its weights are 20 times as large."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    from llmresearch import models
+
+    folder = models.folder(spec)
+    weights = load_file(folder / "model.safetensors")
+    louder = {name: w * np.float32(20 if w.ndim == 2 else 1) for name, w in weights.items()}
+    save_file(louder, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
 def reference(folder, ids):
     """float32 logits [batch, token, vocab] of transformers in one forward without a cache."""
     import torch
