@@ -16,6 +16,7 @@ from .stats.estimates import center_of_sessions
 
 BY = ["backend", "device", "dtype", "model", "scenario"]
 UTILISATIONS = (0.5, 0.7, 0.9)
+GRID = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)  # for a curve
 
 
 class NoService(LlmResearchError):
@@ -45,12 +46,14 @@ def largest_rate(service, wait_s):
     return float(2 * wait_s / ((service**2).mean() + 2 * wait_s * service.mean()))
 
 
-def capacity(frame, ttft_s):
+def capacity(frame, ttft_s, demand_per_s=None):
     """One row per engine, model and scenario: what one engine can take with a mean time to the first token of `ttft_s`.
 
     Columns: service_s, prefill_s (means of steady calls), spread (variance of S over its squared mean), largest_rate
     (arrivals per second, an Estimate over sessions), utilisation at it, and saturated_rate (1 / E[S]: perfect packing,
-    where waiting has no end). Rows without both `prefill` and `e2e` are left out.
+    where waiting has no end). With `demand_per_s` requests per second, spread at random over equal engines: engines, and
+    engines_at_most (at the low edge of the rate), beside packed, which perfect packing would need; nan where no number of
+    engines meets the goal. Rows without both `prefill` and `e2e` are left out.
     """
     rows = []
     for key, part in steady(frame).groupby(BY, observed=True, sort=True):
@@ -63,29 +66,51 @@ def capacity(frame, ttft_s):
                 "spread": sessions["spread"].mean(), "largest_rate": rate,
                 "utilisation": rate.value * sessions["service_s"].mean(),
                 "saturated_rate": 1 / sessions["service_s"].mean(), "sessions": len(sessions),
-            })  # fmt: skip
+            } | _engines(demand_per_s, rate, sessions["service_s"].mean()))  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _engines(demand, rate, service_s):
+    """How many engines serve `demand` requests a second; nothing where no demand is given."""
+    if demand is None:
+        return {}
+    at = [np.ceil(demand / one) if one > 0 else np.nan for one in (rate.value, rate.low)]
+    return {"engines": at[0], "engines_at_most": at[1], "packed": np.ceil(demand * service_s)}
 
 
 def _session(part, ttft_s):
     """What one process says: moments of its requests and the rate it can take; None without requests or prefills."""
-    service = part.loc[part["phase"] == "e2e", "seconds"].to_numpy()
-    prefill = part.loc[part["phase"] == "prefill", "seconds"]
-    if not len(service) or prefill.empty:
+    times = _times(part)
+    if times is None:
         return None
-    return {"service_s": service.mean(), "prefill_s": prefill.mean(), "spread": service.var() / service.mean() ** 2,
-            "rate": largest_rate(service, ttft_s - prefill.mean())}  # fmt: skip
+    service, prefill_s = times
+    return {"service_s": service.mean(), "prefill_s": prefill_s, "spread": service.var() / service.mean() ** 2,
+            "rate": largest_rate(service, ttft_s - prefill_s)}  # fmt: skip
 
 
 def waits(frame, utilisations=UTILISATIONS):
-    """One row per engine, model, scenario and utilisation: mean wait and mean time to the first token, in seconds."""
+    """One row per engine, model, scenario and utilisation: rate (arrivals per second) and wait_s, means over sessions, and
+    ttft_s, the mean time to the first token, an Estimate over sessions. Times in seconds.
+    """
     rows = []
-    used = steady(frame)
-    for key, part in used.groupby(BY, observed=True, sort=True):
-        service = part.loc[part["phase"] == "e2e", "seconds"].to_numpy()
-        prefill = part.loc[part["phase"] == "prefill", "seconds"]
-        for busy in utilisations if len(service) and len(prefill) else ():
-            rate = busy / service.mean()
-            wait = waiting(service, rate)
-            rows.append(dict(zip(BY, key)) | {"utilisation": busy, "rate": rate, "wait_s": wait, "ttft_s": wait + prefill.mean()})
+    for key, part in steady(frame).groupby(BY, observed=True, sort=True):
+        who = dict(zip(BY, key)) | ({"params_measured": part["params_measured"].iloc[0]} if "params_measured" in part else {})
+        sessions = [one for one in (_times(one) for _, one in part.groupby("session")) if one]
+        for busy in utilisations if sessions else ():
+            found = pd.DataFrame([_wait(*one, busy) for one in sessions])
+            rows.append(who | {"utilisation": busy, "rate": found["rate"].mean(),
+                        "wait_s": found["wait_s"].mean(), "ttft_s": center_of_sessions(found["ttft_s"])})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _times(part):
+    """(seconds of whole requests, mean seconds of a prefill) of one process; None without one of them."""
+    service = part.loc[part["phase"] == "e2e", "seconds"].to_numpy()
+    prefill = part.loc[part["phase"] == "prefill", "seconds"]
+    return (service, prefill.mean()) if len(service) and len(prefill) else None
+
+
+def _wait(service, prefill_s, busy):
+    rate = busy / service.mean()
+    wait = waiting(service, rate)
+    return {"rate": rate, "wait_s": wait, "ttft_s": wait + prefill_s}

@@ -23,19 +23,66 @@ def shares(frame, ceilings):
     `compute` (Estimates of share over sessions), share with share_low and share_high (the larger of the two),
     fits_cache, regime: memory-bound, compute-bound, overhead-bound, undecided, unknown without a roofline, or
     beyond the limit: faster than this machine can be (a clock that is not its own, or a record that is wrong).
+    Sorted by engine, phase and size.
     """
     used = steady(frame)
     rows = []
     for key, part in used.groupby(BY, observed=True, sort=True):
         found = dict(zip(BY, key))
         rows.append(found | _judged(part, (ceilings or {}).get(found["device"]) or {}, float(found["params_measured"] or 0)))
-    return pd.DataFrame(rows, columns=None if rows else [*BY, "regime"])
+    table = pd.DataFrame(rows, columns=None if rows else [*BY, "regime"])
+    return table.sort_values(["backend", "device", "dtype", "phase", "params_measured"], ignore_index=True)
+
+
+def ceiling_table(ceilings):
+    """One row per limit of a device: memory bandwidth (the faster of reading and copying), last-level cache, and for each
+    precision the peak of matrix products; a device that could not be measured has one row with its reason.
+    """
+    rows = []
+    for device, facts in (ceilings or {}).items():
+        found = {"memory, bytes per second": facts.get("bytes_per_s"), "last-level cache, bytes": facts.get("cache_bytes")}
+        peaks = (facts.get("flops_per_s") or {}).items()
+        found |= {f"matrix products in {dtype}, operations per second": flops for dtype, flops in peaks}
+        rows += [{"device": device, "limit": limit, "value": value, "why not": facts.get("refused") or ""}
+                 for limit, value in found.items() if value is not None or limit.startswith("memory")]  # fmt: skip
+    return pd.DataFrame(rows, columns=["device", "limit", "value", "why not"])
+
+
+def output_weights(frame):
+    """{model: weights of the output embedding}, as the records say; an engine may apply them to a prompt's last token only.
+
+    Without them a prompt is sure of little work, and none of its time is explained by computing.
+    """
+    if "evidence" not in frame:
+        return {}
+    cells = frame.drop_duplicates(["model", "cell_id"])
+    said = {model: (evidence or {}).get("output_weights") for model, evidence in zip(cells["model"], cells["evidence"])}
+    return {model: float(weights) for model, weights in said.items() if weights}
+
+
+def under_the_roof(table, device, ceiling):
+    """The rows of `shares` whose device and precision `ceiling` bounds, as points for `figures.roofline`.
+
+    Adds series (engine, precision and phase), flops_per_byte, and flops_per_s with flops_per_s_low and _high: the least
+    work of a call over its measured time. Empty where no peak of the precision was measured.
+    """
+    peaks = ceiling.get("flops_per_s") or {}
+    found = table[(table["device"] == device) & table["dtype"].isin(peaks) & table["regime"].ne("unknown")].copy()
+    if found.empty or "compute" not in found:
+        return found.iloc[:0]
+    peak = found["dtype"].astype(object).map(peaks).astype(float)
+    for edge, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+        found[f"flops_per_s{suffix}"] = [getattr(share, edge) for share in found["compute"]] * peak
+    ratio = np.array([c.value / m.value for c, m in zip(found["compute"], found["memory"])])
+    found["flops_per_byte"] = ratio * peak / ceiling["bytes_per_s"]
+    found["series"] = found[["backend", "dtype", "phase"]].astype(str).agg(" ".join, axis=1)
+    return found.dropna(subset=["flops_per_s", "flops_per_byte"])
 
 
 def _judged(part, ceiling, params):
     if not ceiling.get("bytes_per_s"):
         return {"median_s": part["seconds"].median(), "regime": "unknown"}
-    judged = plausibility.bounds(part, ceiling["bytes_per_s"], ceiling.get("flops_per_s") or {}, 0)
+    judged = plausibility.bounds(part, ceiling["bytes_per_s"], ceiling.get("flops_per_s") or {}, 0, output_weights(part))
     memory, compute = (_share(judged, name) for name in ("by_bytes_s", "by_flops_s"))
     larger = max(memory, compute, key=lambda e: np.nan_to_num(e.value, nan=-1.0))
     bytes_ = params * plausibility.BYTES.get(str(part["dtype"].iloc[0]), np.nan)

@@ -8,7 +8,7 @@ from scipy import special
 
 from .stats.estimates import median_ratio
 from .fits.power_laws import power_law
-from .frames import first_calls, samples, steady
+from .frames import samples, steady
 from .intervals import Estimate
 from .fits.shapes import compare_laws
 from .steadiness import steady_from
@@ -16,6 +16,9 @@ from .stats.summaries import summary
 
 ENGINE = ["backend", "device", "dtype"]
 SIZE = ["model", "params_measured"]
+REQUEST = ["prompt_tokens", "new_tokens", "batch"]
+NOTHING = Estimate(np.nan, np.nan, np.nan, 0, "session", "not measured at two sizes")
+NOT_GROWN = {"smallest": "smallest", "largest": "largest", "sizes": np.nan, "times": NOTHING, "relative": NOTHING}
 
 
 def scaling_points(frame, scenario=None, phases=None):
@@ -26,12 +29,26 @@ def scaling_points(frame, scenario=None, phases=None):
     used = steady(frame)
     used = used[used["scenario"].isin([scenario])] if scenario else used
     used = used[used["phase"].isin(phases)] if phases else used
-    found = summary(used, [*ENGINE, *SIZE, "scenario", "phase", "prompt_tokens", "new_tokens", "batch"])
+    found = summary(used, [*ENGINE, *SIZE, "scenario", "phase", *REQUEST])
     if found.empty:
-        return found.reindex(columns=["engine", *ENGINE, *SIZE, "scenario", "phase", "median", "low", "high", "n"])
+        return found.reindex(columns=["engine", *ENGINE, *SIZE, "scenario", "phase", *REQUEST, "median", "low", "high", "n"])
     found["params_measured"] = found["params_measured"].astype(float)
     found.insert(0, "engine", found[ENGINE].astype(str).agg(" ".join, axis=1))
     return found.sort_values(["engine", "phase", "scenario", "params_measured"], ignore_index=True)
+
+
+def steady_calls(frame, scenario):
+    """The calls after warm-up of one scenario, with `engine` as in the points: the dots behind the medians."""
+    used = steady(frame)
+    used = used[used["scenario"].isin([scenario])]
+    return used.assign(engine=used[ENGINE].astype(str).agg(" ".join, axis=1) if len(used) else None)
+
+
+def named(frame, *columns):
+    """The frame sorted by size, with the words of `columns` as one in `series`: the name of a line or row of a figure."""
+    words = frame.reindex(columns=[*columns]).astype(str).agg(" ".join, axis=1) if len(frame) else None
+    found = frame.assign(series=words)
+    return found.sort_values("params_measured", kind="stable") if "params_measured" in found else found
 
 
 def laws(points, by="engine"):
@@ -64,21 +81,36 @@ def rival_laws(points, by="engine"):
     return pd.DataFrame(rows)
 
 
-def growth(frame, family, scenario, by="engine"):
+def growth(frame, family, scenario, by="engine", cells=()):
     """One row per engine and phase: how much longer the largest model takes than the smallest (`times`, with its
     interval over sessions), how much larger it is (`sizes`), and `relative`, the first over the second, as Estimates.
+    An engine that measured one size of the family has no row, but where `cells` (the plan) ask for more: a row of nan.
     """
     used = steady(frame)
     used = used[used["scenario"].isin([scenario]) & used["model"].isin(family)]
     rows = []
     for key, part in used.groupby([*ENGINE, "phase"], observed=True, sort=True):
         sizes = part["params_measured"].astype(float)
+        if sizes.min() == sizes.max():
+            continue  # one size does not grow
         small, large = part[sizes == sizes.min()], part[sizes == sizes.max()]
         times, factor = median_ratio(large, small), sizes.max() / sizes.min()
         relative = replace(times, value=times.value / factor, low=times.low / factor, high=times.high / factor)
         rows.append({by: " ".join(key[:3]), "phase": key[3], "smallest": small["model"].iloc[0],
                      "largest": large["model"].iloc[0], "sizes": factor, "times": times, "relative": relative})  # fmt: skip
-    return pd.DataFrame(rows)
+    known = {(row[by], row["phase"]) for row in rows}
+    missing = [key for key in _planned(cells, family, scenario) if key not in known]
+    return pd.DataFrame(rows + [{by: engine, "phase": phase} | NOT_GROWN for engine, phase in missing])
+
+
+def _planned(cells, family, scenario):
+    """(engine, phase) of which the plan asks for more than one size of the family, in its order."""
+    asked = {}
+    for cell in cells:
+        if cell.scenario == scenario and cell.model in family:
+            for phase in cell.phases:
+                asked.setdefault((f"{cell.backend} {cell.device} {cell.dtype}", phase), set()).add(cell.model)
+    return [key for key, models in asked.items() if len(models) > 1]
 
 
 def foretold(points, others, by="engine"):
@@ -124,13 +156,76 @@ def warmups(frame):
     return pd.DataFrame(rows)
 
 
-def cold_starts(frame):
-    """One row per engine, model and phase: median first call of a fresh process, steady median, and their ratio."""
+def cold_starts(frame, percent=10.0):
+    """One row per engine, model, scenario and phase: what a fresh process pays before it runs at its steady pace.
+
+    ready_s: from starting the process to a loaded model; first_call, steady (medians of calls) and their ratio;
+    warm_after: calls until one is within `percent` of its process's steady median, in the slowest process; lost_s: what
+    those calls took beyond as many steady ones. Medians over processes, in seconds. Phases run one after the other: the
+    first one in a process pays for what they share.
+    """
     keys = [*ENGINE, "model", "scenario", "phase"]
-    cold = first_calls(frame).groupby(keys, observed=True)["seconds"].agg(["median", "size"])
-    warm = steady(frame).groupby(keys, observed=True)["seconds"].median()
-    found = pd.DataFrame({"first_call": cold["median"], "processes": cold["size"], "steady": warm})
-    return found.assign(ratio=found["first_call"] / found["steady"]).reset_index()
+    used = frame[(frame["status"] == "ok") & frame["phase"].notna()]
+    rows = []
+    for key, part in used.groupby(keys, observed=True, sort=True):
+        each = pd.DataFrame([_start(one.sort_values("time"), percent) for _, one in part.groupby("session")])
+        warm = steady(part)["seconds"].median()
+        found = each[["ready_s", "first_call", "lost_s"]].median().to_dict() | {"steady": warm}
+        rows.append(dict(zip(keys, key)) | {"processes": len(each)} | found
+                    | {"ratio": found["first_call"] / warm, "warm_after": each["warm_after"].max()})  # fmt: skip
+    columns = [*keys, "processes", "ready_s", "first_call", "steady", "ratio", "warm_after", "lost_s"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _start(calls, percent):
+    """One process: seconds until it was ready, its first call, calls until one was warm, and the seconds they cost."""
+    seconds, warm = calls["seconds"].to_numpy(float), steady(calls)["seconds"].median()
+    evidence = calls["evidence"].iloc[0] if "evidence" in calls else None
+    is_warm = seconds <= warm * (1 + percent / 100)
+    after = int(is_warm.argmax()) if is_warm.any() else np.nan
+    lost = (seconds[:after] - warm).sum() if is_warm.any() else np.nan
+    first = calls.loc[calls["kind"] == "first", "seconds"]
+    return {"ready_s": (evidence or {}).get("ready_seconds") or np.nan, "first_call": first.iloc[0] if len(first) else np.nan,
+            "warm_after": after, "lost_s": lost}  # fmt: skip
+
+
+AXES = {"batch": "batch-", "prompt_tokens": "length-", "new_tokens": "sweep-"}
+
+
+def ablation(frame, first, axis):
+    """What varying one thing does: one row per engine, model, phase and value of `axis` (batch, prompt_tokens, new_tokens).
+
+    The values are those of the scenarios called batch-…, length-… or sweep-…, and of the scenario `first` for the same
+    models. Columns: median, low, high (seconds of one forward: a prefill, or a cached step), rate (tokens per second, a
+    batch's together) with rate_low and rate_high, and gain: the rate over that at the smallest value.
+    """
+    named = frame["scenario"].astype(str)
+    varied = named.str.startswith(AXES[axis])
+    beside = (named == first) & frame["model"].isin(frame.loc[varied, "model"]) & frame["backend"].isin(frame.loc[varied, "backend"])
+    phases = ["decode"] if axis == "new_tokens" else ["prefill", "decode"]
+    points = scaling_points(frame[varied | beside], phases=phases)
+    if points.empty:
+        return points.reindex(columns=[*points.columns, "series", "rate", "gain"])
+    points = _per_forward(points).sort_values(["engine", "model", "phase", axis], ignore_index=True)
+    points["gain"] = points["rate"] / points.groupby(["engine", "model", "phase"], observed=True)["rate"].transform("first")
+    return points.assign(series=points["engine"] + " " + points["model"].astype(str) + " " + points["phase"].astype(str))
+
+
+def _per_forward(points):
+    """The points with seconds of one forward, and the tokens per second of a batch."""
+    prefill = points["phase"] == "prefill"
+    forwards = np.where(prefill, 1, points["new_tokens"])
+    scaled = {name: points[name] / forwards for name in ("median", "low", "high")}
+    tokens = points["batch"] * np.where(prefill, points["prompt_tokens"], 1)
+    rates = {"rate": tokens / scaled["median"], "rate_low": tokens / scaled["high"], "rate_high": tokens / scaled["low"]}
+    return points.assign(**scaled, **rates)
+
+
+def ends(table):
+    """The rows of the smallest and of the largest model of each engine (backend, device, precision)."""
+    sizes = table["params_measured"].astype(float)
+    sides = sizes.groupby([table[name].astype(str) for name in ENGINE])
+    return table[(sizes == sides.transform("min")) | (sizes == sides.transform("max"))]
 
 
 def per_token(points):
@@ -156,7 +251,7 @@ def decode_fractions(frame):
     half = special.stdtrit(np.maximum(found["sessions"] - 1, 1), 0.975) * found["sd"] / np.sqrt(found["sessions"])
     low, high = (found["share"] - half).clip(lower=0), (found["share"] + half).clip(upper=1)
     found = found.assign(low=low, high=high).drop(columns="sd")
-    found.insert(0, "engine", found[ENGINE].astype(str).agg(" ".join, axis=1))
+    found.insert(0, "engine", found[ENGINE].astype(str).agg(" ".join, axis=1) if len(found) else None)
     return found
 
 

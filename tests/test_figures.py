@@ -66,13 +66,14 @@ CROSS = pd.DataFrame(
 )
 ROOF = pd.DataFrame({"backend": ["hf", "ort"], "flops_per_byte": [0.5, 30.0], "flops_per_s": [4e9, 7e10]})
 FRACTIONS = pd.DataFrame({"backend": ["hf", "hf"], "new_tokens": [8, 128], "share": [0.2, 0.8], "low": [0.1, 0.7], "high": [0.3, 0.9]})
+WAITS = pd.DataFrame({"series": "hf m", "utilisation": [0.5, 0.9], "ttft_s": [0.2, 2.0], "ttft_s_low": [0.1, np.nan], "ttft_s_high": [0.3, np.nan]})
 KINDS = [
     (figures.latency_distributions, CALLS[CALLS["kind"] == "sample"]), (figures.cold_start, CALLS),
     (figures.scaling, POINTS), (figures.decode_length, LENGTHS), (figures.phase_stack, PHASES),
     (figures.cost_throughput, COSTS),
     (figures.roofline_share, SHARES), (figures.ratio_forest, RATIOS), (figures.memory_components, MEMORY),
     (figures.crossover, CROSS), (partial(figures.roofline, bytes_per_s=2e10, flops_per_s=1.2e11), ROOF),
-    (figures.decode_fraction, FRACTIONS),
+    (figures.decode_fraction, FRACTIONS), (figures.waiting, WAITS),
 ]  # fmt: skip
 
 
@@ -187,6 +188,29 @@ def test_decodes_share_is_in_percent_of_a_whole_request():
 
 def test_words_on_a_bar_are_read_on_its_colour():
     assert style.ink_on("#0072B2") == "white" and style.ink_on("#E69F00") == style.INK
+
+
+def test_every_call_behind_a_point_is_a_dot():
+    calls = pd.DataFrame({"backend": "hf", "params_measured": 1e6, "seconds": [0.0018, 0.002, 0.0022]})
+    dots = [line for line in figures.scaling(POINTS, samples=calls).axes[0].get_lines() if line.get_marker() == "."]
+    assert [list(line.get_ydata()) for line in dots] == [pytest.approx([1.8, 2.0, 2.2])]
+
+
+def test_a_law_of_too_few_sizes_has_no_curve():
+    bare, drawn = figures.scaling(POINTS), figures.scaling(POINTS, {"hf": power_law([1e5, 1e6], [0.001, 0.002])})
+    assert len(drawn.axes[0].get_lines()) == len(bare.axes[0].get_lines())
+
+
+def test_the_goal_of_a_queue_is_a_line_and_its_times_are_on_a_logarithmic_axis():
+    axes = figures.waiting(WAITS, goal_s=0.5).axes[0]
+    assert axes.get_yscale() == "log" and axes.get_legend_handles_labels()[1][0] == "goal"
+    assert list(axes.get_lines()[0].get_xdata()) == [50.0, 90.0]
+
+
+def test_a_share_without_an_interval_has_no_caps():
+    rows = pd.DataFrame({"backend": ["a", "b"], "share": [0.4, 0.5], "low": [0.3, np.nan], "high": [0.5, np.nan]})
+    (bars,) = [c for c in figures.roofline_share(rows).axes[0].containers if hasattr(c, "has_xerr")]
+    assert [list(cap.get_xdata()) for cap in bars.lines[1]] == [[pytest.approx(30.0)], [pytest.approx(50.0)]]
 
 
 def test_sizes_are_short():

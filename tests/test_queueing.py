@@ -66,3 +66,20 @@ def test_waits_grow_with_utilisation_and_an_empty_frame_gives_none():
     assert table["wait_s"].is_monotonic_increasing and len(table) == 3
     assert queueing.waits(calls([0.1], [1.0]).iloc[:0]).empty
     assert queueing.capacity(calls([0.1], [1.0]).iloc[:0], 1.0).empty
+
+
+def test_a_demand_needs_more_engines_than_perfect_packing_promises():
+    found = queueing.capacity(calls([0.1], [1.0, 1.2]), ttft_s=0.6, demand_per_s=5.0).iloc[0]
+    assert found["packed"] == 6 < found["engines"] <= found["engines_at_most"]
+    assert found["engines"] == np.ceil(5.0 / found["largest_rate"].value)
+
+
+def test_no_number_of_engines_meets_a_goal_below_the_prefill():
+    found = queueing.capacity(calls([0.5], [1.0]), ttft_s=0.4, demand_per_s=5.0).iloc[0]
+    assert np.isnan([found["engines"], found["engines_at_most"]]).all()
+
+
+def test_the_time_to_the_first_token_has_an_interval_over_sessions():
+    several, alone = (queueing.waits(calls([0.1], [1.0, 1.1], sessions), (0.5,))["ttft_s"][0] for sessions in (3, 1))
+    assert several.low < several.value < several.high and several.n == 3
+    assert np.isnan([alone.low, alone.high]).all() and alone.value > 0.1

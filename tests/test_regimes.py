@@ -52,3 +52,36 @@ def test_one_session_decides_only_what_is_clear_by_a_factor_of_two():
 
 def test_nothing_measured_gives_an_empty_table():
     assert regimes.shares(pd.DataFrame([call(0.1, 1)]).iloc[:0], CEILING).empty
+
+
+PROMPT = {"phase": "prefill", "params": 1e8}  # 64 tokens: at least 2 × (5e7 × 64 + 5e7) operations where half of the weights is output
+
+
+def test_computing_a_prompt_is_seen_where_the_records_tell_the_output_embedding():
+    frame = pd.DataFrame([call(0.1 * (1 + s / 100), s, **PROMPT) | {"cell_id": "c", "evidence": {"output_weights": 5e7}} for s in (1, 2, 3)])
+    told, untold = regimes.shares(frame, CEILING).iloc[0], regimes.shares(frame.drop(columns="evidence"), CEILING).iloc[0]
+    assert told["least_s"] == pytest.approx(2 * 5e7 * 65 / 1e11) and told["regime"] == "compute-bound"
+    assert untold["compute"].value < 0.1
+
+
+def test_points_under_the_roof_are_the_least_work_over_the_measured_time():
+    frame = pd.DataFrame([call(0.1 * (1 + s / 100), s) for s in (1, 2, 3)])
+    point = regimes.under_the_roof(regimes.shares(frame, CEILING), "cpu", CEILING["cpu"]).iloc[0]
+    assert point["flops_per_s"] == pytest.approx(2e8 / 0.102, rel=1e-3) and point["flops_per_byte"] == pytest.approx(0.5)
+    assert point["flops_per_s_low"] < point["flops_per_s"] < point["flops_per_s_high"] and point["series"] == "hf fp32 decode"
+
+
+def test_nothing_stands_under_a_roof_that_was_not_measured():
+    table = regimes.shares(pd.DataFrame([call(0.1, 1)]), None)
+    assert regimes.under_the_roof(table, "cpu", {"device": "cpu", "refused": "no memory"}).empty
+
+
+def test_a_ceiling_that_could_not_be_measured_has_its_reason():
+    table = regimes.ceiling_table(CEILING | {"cuda": {"device": "cuda", "refused": "no CUDA device here"}})
+    assert table["value"].tolist()[:3] == [1e10, 1e6, 1e11]
+    assert table.iloc[3].tolist()[::3] == ["cuda", "no CUDA device here"] and regimes.ceiling_table(None).empty
+
+
+def test_the_regimes_stand_in_the_order_of_size():
+    frame = pd.DataFrame([call(0.1, 1, params=1e9) | {"model": "a"}, call(0.1, 1, params=1e8) | {"model": "b"}])
+    assert regimes.shares(frame, CEILING)["model"].tolist() == ["b", "a"]

@@ -84,6 +84,67 @@ def test_cold_starts_stand_beside_the_steady_median(frame):
     assert set(found["processes"]) == {2} and np.allclose(found["ratio"], 1, atol=0.01)
 
 
+def starting(seconds, ready=2.0, kinds=("first", "warmup", "sample", "sample", "sample"), session=1):
+    return [{"backend": "b", "device": "cpu", "dtype": "fp32", "model": "m", "scenario": "s", "phase": "prefill", "status": "ok",
+             "contaminated": None, "session": session, "time": float(i), "kind": kind, "seconds": second,
+             "evidence": {"ready_seconds": ready}} for i, (kind, second) in enumerate(zip(kinds, seconds))]  # fmt: skip
+
+
+def test_a_process_is_warm_at_its_first_call_near_the_steady_median():
+    row = scaling.cold_starts(pd.DataFrame(starting([9.0, 1.5, 1.05, 1.0, 1.0])), percent=10.0).iloc[0]
+    assert (row["ready_s"], row["first_call"], row["steady"], row["warm_after"], row["lost_s"]) == (2.0, 9.0, 1.0, 2, 8.5)
+
+
+def test_the_slowest_process_says_how_many_calls_to_make_before_serving():
+    calls = starting([3.0, 1.0, 1.0, 1.0, 1.0]) + starting([9.0, 2.0, 1.0, 1.0, 1.0], ready=4.0, session=2)
+    row = scaling.cold_starts(pd.DataFrame(calls)).iloc[0]
+    assert (row["processes"], row["warm_after"], row["ready_s"], row["lost_s"]) == (2, 2, 3.0, (2.0 + 9.0) / 2)
+
+
+def ablated(**changed):
+    base = {"backend": "b", "device": "cpu", "dtype": "fp32", "model": "m", "params_measured": 1e6, "scenario": "short", "session": 1,
+            "phase": "decode", "prompt_tokens": 8, "new_tokens": 4, "batch": 1, "tokens": 4, "kind": "sample", "status": "ok",
+            "contaminated": None, "seconds": 4.0}  # fmt: skip
+    return base | changed
+
+
+def test_a_batch_gives_more_tokens_a_second_where_a_step_costs_the_same():
+    calls = [ablated(), ablated(scenario="batch-4", batch=4, tokens=16), ablated(model="other"), ablated(scenario="sweep-8", new_tokens=8)]
+    found = scaling.ablation(pd.DataFrame(calls), "short", "batch")
+    assert found[["model", "batch", "median", "rate", "gain"]].values.tolist() == [["m", 1, 1.0, 1.0, 1.0], ["m", 4, 1.0, 4.0, 4.0]]
+
+
+def test_a_prompt_is_one_forward_and_its_tokens_all_count():
+    calls = [ablated(phase="prefill", tokens=8), ablated(phase="prefill", scenario="length-32", prompt_tokens=32, tokens=32, seconds=8.0)]
+    found = scaling.ablation(pd.DataFrame(calls), "short", "prompt_tokens")
+    assert found[["median", "rate", "gain"]].values.tolist() == [[4.0, 2.0, 1.0], [8.0, 4.0, 2.0]]
+
+
+def test_an_ablation_that_was_not_measured_is_an_empty_table():
+    assert scaling.ablation(pd.DataFrame([ablated()]), "short", "batch").empty
+
+
+def test_one_size_does_not_grow_and_a_plan_that_failed_leaves_its_claim_unmeasured():
+    cells = lr.plan(PARAMS | {"backends": ["fake"], "phases": ["decode"], "sessions": 1})
+    one = pd.DataFrame([ablated(backend="fake", scenario="short")])
+    assert scaling.growth(one, ["m"], "short").empty
+    found = scaling.growth(one, [f"fake-{n}m" for n in SIZES], "short", cells=cells)
+    assert found["engine"].tolist() == ["fake cpu fp32"] and np.isnan(found["times"][0].value)
+
+
+def test_the_ends_are_the_smallest_and_the_largest_model_of_each_engine(frame):
+    assert set(scaling.ends(scaling.scaling_points(frame))["model"]) == {"fake-1m", "fake-400m"}
+
+
+def test_lines_are_named_in_words_and_stand_by_size():
+    table = pd.DataFrame({"backend": ["b", "b"], "model": ["large", "small"], "params_measured": [2.0, 1.0]})
+    assert scaling.named(table, "backend", "model")["series"].tolist() == ["b small", "b large"]
+
+
+def test_a_request_without_calls_has_no_share_of_decode(frame):
+    assert scaling.decode_fractions(frame.iloc[:0]).empty
+
+
 def test_models_without_a_declared_size_are_not_called_right(frame):
     assert set(scaling.identities(frame)["agrees"]) == {"not declared"}
 

@@ -66,10 +66,11 @@ def roofline_share(points, name="backend", value="share", limit="the hardware's 
     high = low.replace("low", "high")
     share, rows = 100 * points[value].to_numpy(float), np.arange(len(points))
     ax.barh(rows, share, 0.6, color=style.COLOURS[0], alpha=0.85, zorder=2)
+    known = np.isfinite(points.reindex(columns=[low, high]).to_numpy(float)).all(axis=1)  # no caps without an interval
     ax.errorbar(
-        share,
-        rows,
-        xerr=100 * style.errors(points, value, low, high),
+        share[known],
+        rows[known],
+        xerr=100 * style.errors(points[known], value, low, high),
         fmt="none",
         color=INK,
         capsize=3,

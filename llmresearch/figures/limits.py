@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..reporting import display
 from . import style
 from .style import INK, SOFT, styled
 
@@ -64,5 +65,30 @@ def decode_fraction(points, x="new_tokens", by="backend", value="share"):
         style.logarithmic(ax.xaxis)
     ax.set_ylim(0, 103)
     ax.set(xlabel=x.replace("_", " "), ylabel="decode's share of a request, %")
+    style.key(ax)
+    return figure
+
+
+@styled
+def waiting(points, goal_s=None, by="series", value="ttft_s"):
+    """The mean time to the first token against utilisation, one line a group, with intervals; `goal_s` is a line.
+
+    `points`: one row per group and utilisation (1 is always busy) with `ttft_s` in seconds, of Estimates or with
+    ttft_s_low and ttft_s_high beside it.
+    """
+    points = display.flat(points)
+    found = style.groups(points, by)
+    looks = style.colours([name for name, _ in found])
+    factor, unit = style.unit(points[value], "s")
+    figure, (ax,) = style.sheet(height=3.6)
+    for name, group in found:
+        group, (colour, marker) = group.sort_values("utilisation"), looks[name]
+        spread = style.errors(group, value, f"{value}_low", f"{value}_high") / factor
+        ax.errorbar(100 * group["utilisation"], group[value] / factor, spread, color=colour, marker=marker, mec="white",
+                    mew=0.7, capsize=2.5, elinewidth=1.1, label=name)  # fmt: skip
+    if goal_s is not None:
+        ax.axhline(goal_s / factor, color=INK, lw=1, ls="--", label="goal")
+    style.logarithmic(ax.yaxis)
+    ax.set(xlabel="utilisation, %", ylabel=f"mean time to the first token, {unit}", xlim=(0, 100))
     style.key(ax)
     return figure

@@ -4,29 +4,32 @@ import numpy as np
 
 from . import style
 from .style import SOFT, styled
+from .times import FEW
 
 BEYOND = 3.0
 """A law is drawn this many times beyond the smallest and largest size, dashed and shaded."""
 
 
 @styled
-def scaling(points, laws=None, x="params_measured", by="backend", value=None, xlabel="parameters"):
+def scaling(points, laws=None, x="params_measured", by="backend", value=None, xlabel="parameters", samples=None):
     """Time against size on logarithmic axes, one colour a group, with its law where there is one.
 
     `points`: one row per group and size with `median` (or value, seconds), `low`, `high` in seconds. `laws`
     maps a group's name to a PowerLaw or another law with `.predict(sizes)` and, for its band,
     `.interval(sizes)`, in seconds. Outside the sizes that it was fitted to the curve is dashed on grey:
-    extrapolated.
+    extrapolated. `samples`, the timed calls behind the points with `seconds`, are small dots.
     """
     value = style.centre(points, value)
     factor, unit = style.unit(points[value], "s")
-    found = style.groups(points, by)
+    found, laws = style.groups(points, by), _drawable(laws, points[x].to_numpy(float))
     looks = style.colours([name for name, _ in found])
     figure, (ax,) = style.sheet(height=4.0)
     for name, group in found:
-        law = (laws or {}).get(name)
+        law = laws.get(name)
         if law is not None:
             _law(ax, law, group[x].to_numpy(float), factor, looks[name][0])
+        if samples is not None:
+            _dots(ax, samples[samples[by].astype(str) == name], x, factor, looks[name][0])
         _points(ax, group, x, value, factor, *looks[name], name)
     style.logarithmic(ax.xaxis)
     style.logarithmic(ax.yaxis)
@@ -37,10 +40,21 @@ def scaling(points, laws=None, x="params_measured", by="backend", value=None, xl
     return figure
 
 
+def _drawable(laws, sizes):
+    """The laws that say something: one of too few sizes has no curve."""
+    return {name: law for name, law in (laws or {}).items() if np.isfinite(law.predict(sizes)).all()}
+
+
 def _points(ax, group, x, value, factor, colour, marker, name):
     spread = style.errors(group, value) / factor
     ax.errorbar(group[x], group[value] / factor, spread, fmt=marker, color=colour, mec="white", mew=0.7,
                 capsize=2.5, elinewidth=1.1, label=name, zorder=4)  # fmt: skip
+
+
+def _dots(ax, calls, x, factor, colour):
+    """Every call as a small dot; the more there are, the fainter."""
+    faint = 0.45 if len(calls) <= FEW else max(0.05, 0.45 * FEW / len(calls))
+    ax.plot(calls[x], calls["seconds"] / factor, ".", color=colour, ms=3.5, mew=0, alpha=faint, zorder=2)
 
 
 def _law(ax, law, sizes, factor, colour):

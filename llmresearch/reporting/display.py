@@ -256,7 +256,8 @@ def _plain_text(cell):
 
 
 def _head(name, unit, extra=""):
-    text = str(name).replace("_", " ")
+    """What stands above a column; `_s` at the end of its name is the unit inside, and the one that is shown goes first."""
+    text = (str(name).removesuffix("_s") if unit else str(name)).replace("_", " ")
     return text + (f", {unit}" if unit else "") + (f" [{extra}]" if extra else "")
 
 
