@@ -101,6 +101,24 @@ def ledger(frame):
     return pd.DataFrame(rows, columns=None if rows else ["backend", "model", *SHAPE])
 
 
+SHOWN = ["backend", "model", "scenario", "prompt_tokens", "padded_tokens", "sessions", "graphs", "graph_breaks", "recompiles",
+         "recompile_limit_reached", "fell_back_to_eager", "cudagraphs_recorded", "cudagraph_skips", "compile_seconds", "why"]  # fmt: skip
+"""Columns of the ledger that a page has room for."""
+
+
+def short_ledger(table):
+    """The ledger's columns for a page, without counts that no label has (CUDA graphs, on a CPU)."""
+    return table[[name for name in SHOWN if name in table and (table[name].notna().any() or name not in COUNTS)]]
+
+
+def counters(frame):
+    """One mapping per cell and session whose engine told of torch.compile: everything it told, for other programs."""
+    cells = frame.drop_duplicates(["cell_id", "session"])
+    who = ["backend", "model", "scenario", "batch", "session", "status"]
+    return [{name: getattr(row, name) for name in who} | row.evidence["compile"]
+            for row in cells.itertuples() if (row.evidence or {}).get("compile")]  # fmt: skip
+
+
 def _reasons(part):
     """Each reason of a break, recompile, limit or skip once."""
     told = [text for name in REASONS for texts in part[name].dropna() for text in texts]
@@ -271,17 +289,16 @@ def _break_even(found):
     """cost, saved, calls and verdict from a frame with cost, base and own, one row a session."""
     n, saved = len(found), found["base"] - found["own"]
     row = {"cost_s": float(found["cost"].median()), "saved_s": float(saved.median()), "sessions": n}
+    middle = max(0.0, row["cost_s"] / row["saved_s"]) if row["saved_s"] > 0 else math.inf if n else math.nan
     if n < 2:
-        reason, calls = "one session: no replication, so no interval", math.nan
-        if n and saved.iloc[0] > 0:
-            calls = max(0.0, float(found["cost"].iloc[0] / saved.iloc[0]))
-        return row | {"calls": refused(reason, n, calls, "session"), "verdict": "undecided"}
+        reason = "one session: no replication, so no interval"
+        return row | {"calls": refused(reason, n, middle, "session"), "verdict": "undecided"}
     speed = center_of_sessions((found["base"] / found["own"]).to_numpy())
     if speed.high < 1:
         nothing = Estimate(math.inf, math.inf, math.inf, n, "session", "saves nothing per call")
         return row | {"calls": nothing, "verdict": "never"}
     if not speed.low > 1 or (found["cost"] <= 0).any() or (saved <= 0).any():
-        unsure = refused("it is not sure that a call saves time", n, unit="session")
+        unsure = refused("it is not sure that a call saves time", n, middle, "session")
         return row | {"calls": unsure, "verdict": "undecided"}
     return row | {"calls": center_of_sessions((found["cost"] / saved).to_numpy()), "verdict": "pays"}
 

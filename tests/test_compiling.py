@@ -70,6 +70,29 @@ def test_one_session_gives_a_break_even_without_an_interval_and_decides_nothing(
     assert found["verdict"] == "undecided" and found["calls"].value == 10 and math.isnan(found["calls"].low)
 
 
+def test_where_it_is_not_sure_that_a_call_saves_time_the_break_even_is_undecided_and_not_unmeasured(frame):
+    wild = {1: 0.5, 2: 1.4, 3: 1.0}
+    factor = [wild[session] if name == "hf" else 1.0 for session, name in zip(frame["session"], frame["backend"])]
+    found = compiling.charged(frame.assign(seconds=frame["seconds"] * factor), "hf").loc[0]
+    assert found["verdict"] == "undecided" and found["calls"].value > 0 and math.isnan(found["calls"].low)
+    slower = {1: 1.3, 2: 0.9, 3: 1.1}
+    even = [1.0 if name == "hf" else slower[session] for session, name in zip(frame["session"], frame["backend"])]
+    found = compiling.charged(frame.assign(seconds=even), "hf").loc[0]
+    assert found["verdict"] == "undecided" and found["calls"].value == math.inf and math.isnan(found["calls"].low)
+
+
+def test_the_short_ledger_has_no_column_of_counts_that_nobody_took(frame):
+    table = compiling.short_ledger(compiling.ledger(frame))
+    assert "cudagraphs_recorded" not in table and {"graphs", "recompile_limit_reached", "why"} <= set(table)
+    recorded = frame.assign(evidence=[{"compile": COMPILED | {"cudagraphs_recorded": 0}}] * len(frame))
+    assert "cudagraphs_recorded" in compiling.short_ledger(compiling.ledger(recorded))
+
+
+def test_the_counters_hold_all_that_each_compiled_cell_told(frame):
+    found = compiling.counters(frame)
+    assert len(found) == 3 and {row["session"] for row in found} == {1, 2, 3} and found[0]["recompile_reasons"] == ["size mismatch"]
+
+
 def test_an_effect_is_the_ratio_of_cells_that_differ_in_one_factor_only():
     cells = []
     for padding, static, seconds in ((1, False, 1.0), (1, True, 2.0), (64, False, 3.0), (64, True, 6.0)):

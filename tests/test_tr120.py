@@ -16,6 +16,20 @@ def claims(folder):
 
 
 @pytest.fixture(scope="module")
+def failed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tr120_failed")
+    engines = [{"name": "fake", "label": label, "fail": "prefill"} for label in ("eager", "called-compiled")]
+    changed = {"backends": engines, "sessions": 1, "scenarios": ONE}
+    return folder, render.report("tr120", out_folder=folder, overrides=changed).markdown.read_text()
+
+
+def test_a_report_whose_every_cell_failed_renders_with_the_reason_and_claims_nothing(failed):
+    folder, page = failed
+    assert "every cell was refused or failed" in page and "out of memory" in page and "Nothing was compiled" in page
+    assert set(claims(folder).values()) == {"not measured"}
+
+
+@pytest.fixture(scope="module")
 def refused(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tr120")
     changed = {"backends": REFUSED, "sessions": 1, "scenarios": ONE}
