@@ -8,7 +8,7 @@ import pandas as pd
 
 from . import joules
 from .cost import HOUR_S, KWH_J, MILLION, Rent, as_price, cost_per_million_tokens, gco2e, kwh, of_kind, times
-from .cost import tokens_per_dollar
+from .cost import energy_usd, tokens_per_dollar
 from .frames import first_calls, samples, steady
 from .intervals import NAN, Estimate
 from .joules import CHOICE, named
@@ -35,7 +35,7 @@ def left_out(frame):
     taken, kept = len(samples(frame)), len(steady(frame))
     if not taken:
         return "No sample was taken."
-    gone = f"{taken - kept:,} were disturbed by what ran beside them and are left out."
+    gone = f"left out, as something else ran beside them: {taken - kept:,}."
     words = f"{kept:,} of {taken:,} samples count; {gone}"
     return words if kept else f"**No sample can be used.** {words} Measure on a quiet machine."
 
@@ -158,15 +158,20 @@ def _no_energy():
 
 
 def carbon(energies, grids):
-    """One row per choice and grid: kWh and grams of CO2 equivalent per million tokens, or why not."""
+    """One row per choice and grid, per million tokens: kWh, USD of electricity, grams of CO2 equivalent.
+
+    Or nan, and why.
+    """
     rows = []
     for (key, joule), grid in product(energies.items(), grids):
         million = times(joule, MILLION)
         rows.append(dict(zip(CHOICE, key)) | {
             "grid": grid["name"], "kwh_per_million": kwh(million),
+            "electricity_usd": energy_usd(million, grid["usd_per_kwh"]),
             "gco2e_per_million": gco2e(million, grid["gco2e_per_kwh"]),
             "why": None if math.isfinite(joule.value) else joule.method})  # fmt: skip
-    return pd.DataFrame(rows, columns=[*CHOICE, "grid", "kwh_per_million", "gco2e_per_million", "why"])
+    columns = [*CHOICE, "grid", "kwh_per_million", "electricity_usd", "gco2e_per_million", "why"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def energy_table(frame):

@@ -81,9 +81,15 @@ def _agreed(part):
     if count < 2:
         return f"{count} session has all engines, so nothing can agree or disagree."
     if len(first) == 1:
-        return f"all {count} sessions put {first['engine'].iloc[0]} first."
+        return f"each of {count} sessions puts {first['engine'].iloc[0]} first."
     told = ", ".join(f"{row.engine} in {row.first_in}" for row in first.itertuples())
     return f"**the sessions disagree**: of {count}, {told} came first."
+
+
+def inverse(ratio):
+    """The Estimate of b / a, of one of a / b."""
+    ends = [1 / end if end else math.inf for end in (ratio.value, ratio.high, ratio.low)]
+    return Estimate(*ends, ratio.n, ratio.unit_of_replication, ratio.method)
 
 
 COMPARED = ["model", "scenario", "engine", "baseline", "ratio"]

@@ -127,7 +127,7 @@ def test_a_rank_says_in_how_many_sessions_it_was_so(frame, labelled):
     table = peers.ranking(frame, labelled).set_index("engine")
     assert table.loc[[FAST, SLOW], ["first_in", "sessions"]].to_numpy().tolist() == [[3, 3], [0, 3]]
     assert math.isnan(table.loc[GONE, "first_in"])
-    assert ranks.agreement(table.reset_index()) == f"- fake-1m: all 3 sessions put {FAST} first.\n"
+    assert ranks.agreement(table.reset_index()) == f"- fake-1m: each of 3 sessions puts {FAST} first.\n"
 
 
 def test_an_engine_wins_only_where_the_interval_for_all_pairs_lies_beyond_one():
@@ -170,6 +170,14 @@ def test_statistics_have_the_shape_that_readers_expect(frame):
     assert {"mean", "median", "std", "ci_95", "n", "q25", "q75"} <= set(found["summaries"][0])
     assert {"difference", "percent_change", "p", "p_adjusted", "effect_size", "verdict"} <= set(found["pairwise"][0])
     assert {"F", "p"} <= set(found["anova"][0]) and len(found["summaries"]) == 12
+
+
+def test_of_the_first_calls_only_those_that_opened_their_process_are_cold_starts(frame):
+    calls = peers.opening(frame)
+    opened = calls[calls["kind"] == "first"]
+    assert (frame["kind"].eq("first") & frame["phase"].eq("e2e")).sum() == 2 * 3 * 4
+    assert opened.groupby(["engine", "session"], observed=True).size().tolist() == [1] * 6
+    assert (calls["kind"] == "sample").sum() == 2 * 3 * 4 * 4
 
 
 def test_every_call_and_every_refused_cell_is_a_row_of_the_metrics(frame):

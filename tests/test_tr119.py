@@ -104,7 +104,7 @@ def test_sessions_that_disagree_have_no_winner_and_it_is_said_who_came_first_how
 
 
 @pytest.mark.parametrize("costs, said", [
-    ({"a": [100.0, 90.0], "b": [95.0, 80.0]}, "all 2 sessions put a first."),
+    ({"a": [100.0, 90.0], "b": [95.0, 80.0]}, "each of 2 sessions puts a first."),
     ({"a": [100.0], "b": [50.0]}, "1 session has all engines, so nothing can agree or disagree."),
     ({"a": [100.0, 101.0]}, "only a could be ranked."),
 ])  # fmt: skip
@@ -178,7 +178,7 @@ def test_a_meter_that_is_unsure_leaves_the_energy_of_two_engines_undecided():
 
 
 def test_samples_that_were_disturbed_are_counted_and_where_none_is_left_the_page_says_so(frame):
-    assert economy.left_out(frame).startswith("135 of 135 samples count; 0 were disturbed")
+    assert economy.left_out(frame).startswith("135 of 135 samples count; left out")
     disturbed = frame.assign(contaminated="other processes used 2.00 of 2 cores")
     assert economy.left_out(disturbed).startswith("**No sample can be used.** 0 of 135")
     assert economy.left_out(frame[:0]) == "No sample was taken."
@@ -189,6 +189,8 @@ def test_grams_follow_the_grid(frame):
     default, renewable = (row(found, A, grid=name)["gco2e_per_million"].value for name in ("default", "renewable"))
     assert default == pytest.approx(500 * row(found, A, grid="default")["kwh_per_million"].value)
     assert renewable == pytest.approx(default / 10)
+    cheap = row(found, A, grid="renewable")
+    assert cheap["electricity_usd"].value == pytest.approx(0.1 * cheap["kwh_per_million"].value)
 
 
 def test_a_tier_costs_as_its_hours_do(frame):
@@ -244,6 +246,12 @@ def test_sessions_and_the_counter_both_widen_the_interval():
 def test_a_build_that_saves_nothing_never_pays(frame):
     found = economy.paybacks(frame, economy.of_mix(frame, MIX, 1.0), A, 1.0)
     assert set(found["verdict"]) == {"never"} and math.isinf(found.iloc[0]["tokens"].value)
+
+
+def test_the_inverse_of_a_ratio_turns_its_interval_over():
+    found = ranks.inverse(Estimate(0.5, 0.25, 0.8, 3, "session", "t"))
+    assert (found.value, found.low, found.high, found.n) == (2.0, 1.25, 4.0, 3)
+    assert math.isnan(ranks.inverse(ranks.NOT_MEASURED).value)
 
 
 def test_the_baseline_that_was_not_measured_leaves_ratios_unknown(frame):

@@ -48,6 +48,14 @@ def _lists(column):
     return (value if isinstance(value, (list, np.ndarray)) else None for value in column)
 
 
+def opening(frame, phase="e2e"):
+    """The timed calls of a phase with, of all first calls, only those that opened their process: real cold starts."""
+    calls = frame[(frame["phase"] == phase) & frame["seconds"].notna()]
+    first = calls[calls["kind"] == "first"]
+    opened = first.groupby(["engine", "model", "session"], observed=True)["time"].transform("min")
+    return calls.drop(index=first.index[first["time"] > opened])
+
+
 def requests(frame, phase="e2e"):
     """One row per engine, model and scenario: median seconds of a request, of its first token, tokens per second.
 
