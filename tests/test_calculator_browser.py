@@ -11,6 +11,11 @@ pytest_plugins = ["browser_pages"]
 READY = "[data-lr=fits]"
 FRAME_BUDGET_MS = 1000
 """A redraw takes some 40 ms on a quiet machine; the bound leaves room for neighbours."""
+PASTE = """(element, size) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData("text/plain", "x".repeat(size));
+  return element.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,38 @@ def test_bad_input_has_its_sentence_beside_the_field_and_the_last_good_answer_st
     entry.fill("1")
     error.wait_for(state="hidden")
     assert not wide.page.locator(".lr-stale").is_visible()
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("model", "no-such-model"), ("model", "{broken"), ("model", '{"num_hidden_layers": "many"}'), ("engine_version", "banana"),
+    ("tp", "1e30"), ("tp", "-1"), ("max_model_len", "0"), ("context", "1.5"), ("batch", "1e30"),
+])  # fmt: skip
+def test_nonsense_in_a_field_is_refused_there_and_the_page_goes_on(wide, name, text):
+    entry, before = field(wide, name).locator("input:not([type=range])"), said(wide, "call")
+    good = entry.input_value()
+    entry.fill(text)
+    error = field(wide, name).locator(".lr-error")
+    error.wait_for(state="visible")
+    assert error.text_content().startswith(f"{name}: ") and wide.page.locator(".lr-error:visible").count() == 1
+    assert said(wide, "call") == before
+    entry.fill(good)
+    error.wait_for(state="hidden")
+
+
+def test_fifty_megabytes_that_are_pasted_or_typed_never_leave_the_page(wide):
+    entry, before = field(wide, "model").locator("input"), said(wide, "call")
+    good = entry.input_value()
+    assert not entry.evaluate(PASTE, 50_000_000)  # the paste was stopped
+    error = field(wide, "model").locator(".lr-error")
+    error.wait_for(state="visible")
+    assert error.text_content().startswith("model: too long") and entry.input_value() == good
+    entry.fill(good)
+    error.wait_for(state="hidden")
+    entry.evaluate("element => { element.value = 'x'.repeat(3e6); element.dispatchEvent(new Event('input')); }")
+    error.wait_for(state="visible")
+    assert error.text_content().startswith("model: too long") and said(wide, "call") == before
+    entry.fill(good)
+    error.wait_for(state="hidden")
 
 
 def test_why_opens_by_key_and_stays_open_while_the_answer_changes(wide):

@@ -64,6 +64,11 @@ def test_setting_a_field_answers_anew(calculator, name, value):
     ("gpu_memory_utilization", 2, "gpu_memory_utilization: "), ("gpu_memory_gib", -3, "gpu_memory_gib: "),
     ("usage", "never", "usage: "), ("context", 10**8, "context: "), ("enforce_eager", "perhaps", "enforce_eager: "),
     ("prompt_tokens", 0, "prompt_tokens: "), ("prompt_tokens", "long", "prompt_tokens: 'long' is not a number"),
+    ("tp", "1e30", "tp: 1e+30 is impossible; give no more than 65,536"), ("batch", "1e30", "batch: "), ("pp", 10**30, "pp: "),
+    ("max_num_batched_tokens", 1e30, "max_num_batched_tokens: "), ("gpu_memory_gib", "1e30", "gpu_memory_gib: "),
+    ("engine_version", "banana", "engine_version: 'banana' is no version"), ("prompt_tokens", "1.5", "prompt_tokens: "),
+    ("model", "x" * 5000, "model: too long"), ("model", '{"a": "' + "x" * (3 << 20) + '"}', "model: too long"),
+    ("engine_version", "1" * 5000, "engine_version: too long"), ("model", '{"num_hidden_layers": "many"}', "model: "),
     ("max_num_seqs", "-4", "max_num_seqs: "), ("pp", 1000, "pp: "), ("tp", "nan", "tp: "), ("batch", "1.5", "batch: "),
 ])  # fmt: skip
 def test_bad_input_has_its_sentence_beside_its_field_and_keeps_the_last_good_answer(calculator, name, value, said):
@@ -109,6 +114,13 @@ def test_a_message_that_means_nothing_changes_nothing(calculator, message):
     before = calculator.answer
     calculator._told(None, message, [])
     assert calculator.answer is before and errors(calculator) == {}
+
+
+def test_a_text_that_the_page_kept_to_itself_is_refused_beside_its_field(calculator):
+    before = calculator.answer
+    calculator._told(None, {"long": "model"}, [])
+    assert list(errors(calculator)) == ["model"] and errors(calculator)["model"].startswith("model: too long")
+    assert calculator.answer is before and calculator.shown["stale"]
 
 
 def test_an_address_restores_the_calculator_and_the_calculator_writes_it(calculator, monkeypatch):

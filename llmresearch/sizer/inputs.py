@@ -23,6 +23,10 @@ DEFAULTS = {
 NAMES = ("model", "engine", "engine_version", "gpu", "weight_format", "kv_dtype", "usage")
 COUNTS = ("tp", "pp", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "batch", "context", "ep")
 USAGES = ("offline", "server")
+MOST = {"tp": 2**16, "pp": 2**16, "ep": 2**16, "gpu_memory_gib": 2**16}
+"""Beyond any machine: 65,536 GPUs, 64 TiB on one of them."""
+MOST_COUNTED = 2**40
+"""Of tokens and sequences."""
 _NO_LIMIT = float(2**40)
 _ANOTHER_GPU = 0.1  # a given memory that far from the named GPU's is another GPU's
 _UNKNOWN = (float("nan"),) * len(Facts._fields)
@@ -162,7 +166,9 @@ def _numbers(values, length, name, reasons):
     if name in COUNTS:
         bad = (values < 1) | (values != np.floor(values)) & ~np.isnan(values)
         _mark(reasons, bad, name, values, "give a whole number of at least 1")
-    return np.where(np.isinf(values), np.nan, values)
+    most = MOST.get(name, MOST_COUNTED)
+    _mark(reasons, values > most, name, values, f"give no more than {most:,}")
+    return np.where(np.isinf(values) | (values > most), np.nan, values)
 
 
 def _float_column(values, name, reasons):
@@ -205,13 +211,14 @@ def _flags(values, length, reasons):
 
 def _versions(coded, found, engine_code):
     codes, names = coded
-    numbers = np.array([np.nan if _is_missing(name) else _version(name) for name in names])[codes]
+    numbers = np.array([np.nan if _is_missing(name) else version(name) for name in names])[codes]
     vllm = np.array([e is not None and e.name == "vllm" for e in found])[engine_code]
     given = ~np.isnan(numbers)
     return np.where(given, numbers, np.where(vllm, engines.LATEST_VLLM, 0.0)), given
 
 
-def _version(name):
+def version(name):
+    """The number of an engine's version that grows with it (b4000 of llama.cpp is 4000); nan where none is in it."""
     build = str(name).strip().lower()
     return float(build[1:]) if build.startswith("b") and build[1:].isdigit() else engines.version_number(name)
 

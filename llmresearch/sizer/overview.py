@@ -39,8 +39,8 @@ def overview(model, prompt_tokens=512, **question):
     Raises SizerError where `estimate` does.
     """
     question = {"model": model} | question
-    if not 1 <= prompt_tokens <= LONGEST_PROMPT:
-        raise SizerError(f"prompt_tokens: {prompt_tokens!r} is not a prompt's length; give 1 or more tokens.")
+    if not 1 <= prompt_tokens <= LONGEST_PROMPT or prompt_tokens != int(prompt_tokens):
+        raise SizerError(f"prompt_tokens: {prompt_tokens!r} is not a prompt's length; give a whole number of 1 or more tokens.")
     found = estimate(**question)
     silent = {}
     asks = {

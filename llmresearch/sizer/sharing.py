@@ -3,11 +3,15 @@
 import json
 from urllib.parse import parse_qsl, urlencode
 
-from . import configs
+from . import configs, inputs
 from .command import OPTIONS
 from .formats import SizerError
 from .inputs import DEFAULTS
 
+LARGEST_TEXT = 2 << 20
+"""Characters of a pasted config.json at most: those with a long list of layers have some hundred thousand."""
+LONGEST_NAME = 4096
+"""Characters of a model's name or path at most."""
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -71,14 +75,24 @@ def read(name, text, kind=None):
     text = text.strip()
     if not text:
         return None
+    if len(text) > (LARGEST_TEXT if text.startswith("{") else LONGEST_NAME):
+        raise SizerError(too_long(name))
     if name == "model":
         return _mapping(text) if text.startswith("{") else text
+    if name == "engine_version" and inputs.version(text) != inputs.version(text):
+        raise SizerError(f"engine_version: {text!r} is no version; give one such as 0.19.0, or b4000 of llama.cpp.")
     kind = kind or OPTIONS[name][0]
     if kind is bool:
         if text.lower() not in _TRUTH:
             raise SizerError(f"{name}: {text!r} is neither true nor false; give one of them.")
         return _TRUTH[text.lower()]
     return _number(name, text, kind) if kind in (int, float) else text
+
+
+def too_long(name):
+    """The sentence on a text that is longer than anything that belongs there."""
+    what = f"no config.json has {LARGEST_TEXT:,} characters and no name {LONGEST_NAME:,}" if name == "model" else "this is no value"
+    return f"{name}: too long; {what}. Paste only what belongs here."
 
 
 def _mapping(text):

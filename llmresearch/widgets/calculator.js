@@ -30,6 +30,10 @@ function entry(control, id, change) {
     list: control.options.length && !number ? `${id}-list` : null, placeholder: control.name === "model" ? null : "default",
   });
   input.addEventListener("input", () => change(input.validity.badInput ? "not a number" : input.value));
+  input.addEventListener("paste", (event) => {
+    const text = event.clipboardData?.getData("text") ?? "";
+    if (text.length > control.longest) { event.preventDefault(); change(text); }
+  });
   if (control.kind === "slider") {
     const range = make("input", { type: "range", min: 0, step: 1, "aria-label": `${control.label}, slider` });
     range.addEventListener("input", () => {
@@ -45,7 +49,7 @@ function entry(control, id, change) {
 
 function field(control, prefix, change) {
   const id = `${prefix}-${control.name}`;
-  const parts = entry(control, id, (value) => change(control.name, value));
+  const parts = entry(control, id, (value) => change(control, value));
   const error = make("p", { id: `${id}-error`, class: "lr-error", role: "alert" });
   const help = make("p", { id: `${id}-help`, class: "lr-help" }, control.help);
   const label = make("label", { for: id, title: control.help }, control.label);
@@ -112,7 +116,11 @@ function render({ model, el }) {
     model.send({ set: waiting });
     waiting = {};
   };
-  const change = (name, value) => { waiting[name] = value; send(); };
+  const change = (control, value) => {
+    if (value.length > control.longest) return model.send({ long: control.name });
+    waiting[control.name] = value;
+    send();
+  };
 
   const made = {}, groups = { main: [], experts: [], advanced: [] };
   for (const control of model.get("form")) {

@@ -154,8 +154,11 @@ class Calculator(anywidget.AnyWidget):
         }  # fmt: skip
 
     def _told(self, _, content, buffers):
-        """What the page sent: {"set": {name: text}}."""
-        values = content.get("set") if isinstance(content, dict) else None
+        """What the page sent: {"set": {name: text}}, or {"long": name} of a text that it kept to itself."""
+        values, name = (content.get("set"), content.get("long")) if isinstance(content, dict) else (None, None)
+        if isinstance(name, str) and name in self.fields:
+            self.fields[name].error = sharing.too_long(name)
+            self._show()
         if isinstance(values, dict) and set(values) <= set(self.fields):
             self.update(**{name: value if isinstance(value, bool) else str(value) for name, value in values.items()})
 
@@ -178,5 +181,5 @@ def _as_form(control):
     return {
         "name": control.name, "label": fields.NAMES[control.name], "help": fields.HELP[control.name],
         "kind": control.kind, "group": control.group, "options": [f"{option}" for option in control.options],
-        "step": control.step, "least": control.least, "most": control.most,
+        "step": control.step, "longest": sharing.LARGEST_TEXT, "least": control.least, "most": control.most,
     }  # fmt: skip
