@@ -218,3 +218,12 @@ def _found(frame, quantity, cells):
     broken = set(zip(*(frame.loc[frame["status"] != "ok", k].astype(t) for k, t in (("cell_id", str), ("session", int)))))
     hit = [c for c in cells if (c.cell_id, c.session) in broken and (not phase or phase in c.phases)]
     return taken, sum(c.repetitions * (1 if phase else len(c.phases)) for c in hit)
+
+
+def proven_dtype(evidence):
+    """The precision that an engine's own words prove, or None where they prove none.
+
+    TensorRT before 10 chooses types itself, so what was parsed proves nothing where its inspector names no type.
+    """
+    chooses = evidence.get("engine") == "tensorrt" and int(str(evidence["version"]).partition(".")[0]) < 10
+    return None if chooses and set(evidence["layers"]) == {"unsaid"} else evidence.get("dtype")

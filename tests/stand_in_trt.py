@@ -129,9 +129,22 @@ class Engine:
         return Context(self)
 
     def create_engine_inspector(self):
-        layers = [{"Name": str(i), "Outputs": [{"Format/Datatype": {"FLOAT": "Row major linear FP32", "INT8": "Int8"}[kind]}]}
-                  for i, kind in enumerate(self.what["layers"])]  # fmt: skip
-        return SimpleNamespace(get_engine_information=lambda form: json.dumps({"Layers": layers}))
+        return Inspector(self.what["layers"])
+
+
+class Inspector:
+    """Names types only where it knows shapes, as 8.6 does."""
+
+    execution_context = None
+
+    def __init__(self, kinds):
+        self.kinds = kinds
+
+    def get_engine_information(self, form):
+        words = {"FLOAT": "Row major linear FP32", "HALF": "Row major linear FP16 format", "INT8": "Int8"}
+        known = self.execution_context is not None and "input_ids" in self.execution_context.shapes
+        told = [words[kind] if known else "N/A due to dynamic shapes" for kind in self.kinds]
+        return json.dumps({"Layers": [{"Name": str(i), "Outputs": [{"Format/Datatype": word}]} for i, word in enumerate(told)]})
 
 
 class Context:

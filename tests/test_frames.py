@@ -152,3 +152,13 @@ def test_the_original_study_plans_720_records():
 
 def _empty():
     return pd.DataFrame(columns=["cell_id", "session", "status", "kind", "phase"])
+
+
+@pytest.mark.parametrize("evidence, proven", [
+    ({"engine": "tensorrt", "version": "8.6.0", "layers": {"unsaid": 98}, "dtype": "fp32"}, None),
+    ({"engine": "tensorrt", "version": "8.6.0", "layers": {"unsaid": 9, "fp16": 89}, "dtype": "fp16"}, "fp16"),
+    ({"engine": "tensorrt", "version": "10.13.0", "layers": {"unsaid": 98}, "dtype": "fp16"}, "fp16"),
+    ({"engine": "transformers", "dtype": "fp32"}, "fp32"), ({}, None),
+])  # fmt: skip
+def test_a_precision_is_proven_by_what_the_engine_says_and_not_by_what_it_was_given(evidence, proven):
+    assert lr.frames.proven_dtype(evidence) == proven

@@ -204,10 +204,19 @@ def test_evidence_tells_types_and_times_and_an_int8_cell_without_int8_layers_fai
     found = engine.evidence()
     assert found["dtype"] == "int8" and found["layers"]["int8"] == 9 and found["method"] == "static"
     assert found["calibration"]["data"] and found["device_name"] == "stand-in" and json.dumps(found)
-    monkeypatch.setattr(trt.trt_run, "inspected", lambda api, engine: {"fp32": 3})
+    monkeypatch.setattr(trt.trt_run, "inspected", lambda api, engine, context: {"fp32": 3})
     with pytest.raises(EngineError, match="no int8 layers in the engine, only") as caught:
         started(gpt2, dtype="int8")
     assert classify_failure(str(caught.value)).kind == "invalid output"
+
+
+def test_a_type_that_the_inspector_does_not_name_is_unknown_where_the_builder_may_choose_it(gpt2, driver, monkeypatch):
+    monkeypatch.setattr(trt.trt_run, "inspected", lambda api, engine, context: {"unsaid": 98})
+    engine = started(gpt2)
+    assert engine.evidence()["dtype"] == "fp32"  # a strongly typed network keeps the types that were parsed
+    engine.api.strong = False
+    assert engine.evidence()["dtype"] is None
+
 
 
 def test_the_timing_cache_of_one_build_is_given_to_the_next(gpt2, driver):

@@ -2,7 +2,7 @@
 
 The phases are those of hf.py. The engine is built (trt_build.py) for the shapes of all cells that the process will
 measure, with the cache form of the export whose shapes never change during a generation. TensorRT-RTX builds on a
-machine without a GPU. Running is not yet tried on a GPU: the tests run it on a stand-in that computes with ONNX Runtime.
+machine without a GPU. 8.6 has run on one H200; the tests run it on a stand-in that computes with ONNX Runtime.
 
 Options of a cell: cuda_graph (true), profile ({batch, tokens, slots}: the most that the engine is built for; the
 plan's own without it), compute_capability (of TensorRT-RTX: build for another GPU than the one here).
@@ -91,16 +91,8 @@ class Trt:
         self.path, self.built = self.artifact(cell, folder, self._asked, self.device.gpu)
         self.facts, self.api = facts(self.built["onnx"]), trt_versions.Api(self.name)
         self.engine, self._runtime = trt_run.opened(self.api, self.path)
-        self._opened(cell)
-
-    def _opened(self, cell):
-        self.ran = trt_run.inspected(self.api, self.engine)
-        if cell.dtype == "int8" and not self.ran.get("int8"):
-            raise EngineError(
-                f"{self.path}: no int8 layers in the engine, only {sorted(self.ran)}. Do not trust its label."
-            )
         self.cell, self.graphs_wanted = cell, bool(cell.options.get("cuda_graph", True))
-        self._after_prompt = None
+        self.ran, self._after_prompt = None, None
 
     def start(self, cell, ids):
         """Untimed: take the prompt, ids[batch][token]; memory and graphs for the calls that follow."""
@@ -139,7 +131,16 @@ class Trt:
         self.buffers = trt_run.Buffers(
             self.engine, self.device, self.facts, self.batch, slots, self.graphs_wanted, self.api.lends
         )
+        self._inspect()
         self._after_prompt = None
+
+    def _inspect(self):
+        """What the engine says of its layers' types, once; EngineError where none is what the cell's label promises."""
+        self.ran = self.ran or trt_run.inspected(self.api, self.engine, self.buffers.one[0])
+        if self.cell.dtype == "int8" and not self.ran.get("int8"):
+            raise EngineError(
+                f"{self.path.parent.name}: no int8 layers in the engine, only {sorted(self.ran)}. Do not trust its label."
+            )
 
     def prepare(self, phase):
         """Untimed: before `decode`, side 1 of the cache holds the prompt; what stands after it is out of sight."""
@@ -241,7 +242,7 @@ class Trt:
         return {
             "engine": trt_versions.MODULES[self.name], "version": self.api.version, "device": "cuda",
             "device_name": self.device.gpu["name"], "compute_capability": self.device.gpu["capability"],
-            "dtype": self.cell.dtype if self.cell.dtype == "int8" else _most(self.ran, self.built["network_types"]),
+            "dtype": self.cell.dtype if self.cell.dtype == "int8" else _most(self.ran, self.api.strong and self.built["network_types"]),
             "layers": self.ran, "layers_from": "the engine's inspector", "profiles": self.built["identity"]["profiles"],
             "engine_sha256": self.built["sha256"], "onnx_sha256": self.facts["sha256"], "parameters": self.facts["params"],
             "onnx_bytes": self.facts["bytes"], "export_seconds": self.facts.get("export_seconds"),
@@ -303,11 +304,13 @@ def _calibrator(api, onnx, folder, cell, profiles):
     return lambda: calibrator(api, onnx, folder, cell.seed, profiles)
 
 
-def _most(ran, parsed):
-    """The floating type of most layers, as the inspector counts them; as parsed, where it tells no types."""
-    counted = {name: ran.get(name, 0) for name in ("fp32", "fp16")}
-    counted = counted if any(counted.values()) else {name: parsed.get(name, 0) for name in counted}
-    return max(counted, key=counted.get)
+def _most(ran, kept):
+    """The floating type of most layers, as the inspector counts them; as parsed, where the version keeps those types; or None."""
+    for counted in (ran, kept or {}):
+        found = {name: counted[name] for name in ("fp32", "fp16") if counted.get(name)}
+        if found:
+            return max(found, key=found.get)
+    return None
 
 
 def _surprise(logits, wanted):

@@ -87,7 +87,7 @@ def kept(place, wanted):
     for name, value in wanted.items():
         if identified.get(name) != value:
             raise EngineError(f"{place}: incompatible version: the engine was built for {name} {identified.get(name)!r}, "
-                              f"and this run has {value!r}. Build it here, or leave out the option engine.")  # fmt: skip
+                              f"and this run has {value!r}. Delete its folder, and one is built here.")  # fmt: skip
     if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
         raise EngineError(f"{place}: file is truncated or changed: {len(data):,} bytes, {size:,} when the engine was "
                           "built. Delete the folder, and it is built again.")  # fmt: skip

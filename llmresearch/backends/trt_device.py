@@ -1,7 +1,7 @@
 """The GPU under TensorRT: memory, a stream and events through pycuda, and CUDA graphs through the driver itself.
 
-pycuda has no graph capture, so the four calls of the driver that record and replay a stream are made here. Not yet
-run on a GPU: the tests have a stand-in for the driver.
+pycuda has no graph capture, so the four calls of the driver that record and replay a stream are made here. The
+tests have a stand-in for the driver.
 """
 
 import atexit

@@ -3,7 +3,7 @@
 A call reads its cache, ids and positions on one side and writes them on the other, so no input is an output. `whole` takes
 many tokens at once, `step` one: the id that the other side was left with. Both end by copying the next ids into
 pinned memory of the host, inside the graph. A context that is given other shapes may change what its graph
-reads, so a graph never outlives the shapes of its context. Not yet run on a GPU.
+reads, so a graph never outlives the shapes of its context.
 """
 
 import json
@@ -27,9 +27,14 @@ def opened(api, path):
     return engine, runtime
 
 
-def inspected(api, engine):
-    """{type: layers} as the engine's inspector tells; a layer without types counts as `unsaid`."""
-    text = engine.create_engine_inspector().get_engine_information(api.trt.LayerInformationFormat.JSON)
+def inspected(api, engine, context):
+    """{type: layers} as the engine's inspector tells; a layer without types counts as `unsaid`.
+
+    `context` has its shapes: without one the inspector of 8.6 names no type of an engine whose shapes may vary.
+    """
+    inspector = engine.create_engine_inspector()
+    inspector.execution_context = context
+    text = inspector.get_engine_information(api.trt.LayerInformationFormat.JSON)
     found = {}
     for layer in json.loads(text).get("Layers", []):
         word = _narrowest(layer)
@@ -75,6 +80,7 @@ class Buffers:
         self.one_logit = device.array((batch, 1, facts["vocab"]), np.float32)
         self.wholes, self.graphs, self.bound, self.last = {}, {}, {}, None
         self.now = 0  # the side that holds what is newest
+        self._bind_step(0)
         if graphs:
             self._record_steps()
 

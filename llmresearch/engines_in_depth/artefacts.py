@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from ..frames import proven_dtype
 from .names import cells_of
 
 BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "q8_0": 8, "q4_k_m": 4}
@@ -62,7 +63,7 @@ def labels(frame):
     rows = []
     for (engine, model), part in cells_of(frame).groupby(["engine", "model"], observed=True, sort=True):
         evidence, asked = part["evidence"].iloc[-1], str(part["dtype"].iloc[0])
-        ran = evidence.get("dtype")
+        ran = proven_dtype(evidence)
         rows.append({"engine": engine, "model": model, "asked": asked, "evidence": ran,
                      "agrees": "unknown" if ran is None else "yes" if str(ran).lower() == asked else "no",
                      "quantised_nodes": sum((evidence.get("quantised") or {}).values()) or None,

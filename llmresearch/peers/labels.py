@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from ..frames import proven_dtype
+
 WORDS = ("as labelled", "not as labelled", "unknown")
 
 
@@ -23,6 +25,7 @@ def labels(frame):
 def _promised(row):
     """[(promise, what was found or None, kept)] of one cell."""
     evidence = row["evidence"] or {}
+    evidence = evidence | {"dtype": proven_dtype(evidence)}
     pairs = [(f"{word} {row[word]}", evidence.get(word), evidence.get(word) == row[word]) for word in ("dtype", "device")]
     kind = str(row["backend"]).partition(":")[0]
     if kind == "hf-compile":
