@@ -15,6 +15,8 @@ from .backends import backend as backend_class
 from .energy_windows import Windows
 from .failures import classify_failure
 from .matrix import from_json
+from .models.artifacts import cache_folder
+from .records import LlmResearchError
 from .together import Together
 
 FORCED_PROMPT, FORCED_STEPS = 16, 32  # tokens by prefill, then one cached step each: varied, so agreement means something
@@ -60,8 +62,15 @@ def _attempt(step):
     try:
         return step()
     except Exception as error:  # the one broad except: engines raise anything, and none of it may cost the run
-        text = "".join(traceback.format_exception_only(error)).strip()
+        text = _words(error)
         return {"status": "failed", "reason": text, "failure": failure(text), "evidence": {"where": _where(error)}}
+
+
+def _words(error):
+    """What broke, in its own words: our sentences as they are, and files of the cache by their place in it."""
+    ours = isinstance(error, LlmResearchError)
+    text = str(error) if ours else "".join(traceback.format_exception_only(error)).strip()
+    return text.replace(f"{cache_folder()}{os.sep}", "")
 
 
 def failure(text):

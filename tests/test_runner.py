@@ -201,3 +201,12 @@ def test_what_loading_left_is_not_looked_through_again(monkeypatch):
     monkeypatch.setattr(worker.gc, "freeze", lambda: frozen.append(1))
     assert worker._loaded(SimpleNamespace(load=lambda cell, folder: None), None, None, lambda message: None)["status"] == "ok"
     assert frozen == [1]
+
+
+def test_a_failure_speaks_in_its_own_words_and_names_files_by_their_place_in_the_cache(monkeypatch, tmp_path):
+    def step():
+        raise records.LlmResearchError(f"{tmp_path}/engines/x: is cut short.")
+
+    monkeypatch.setenv("LLMRESEARCH_CACHE", str(tmp_path))
+    assert worker._attempt(step)["reason"] == "engines/x: is cut short."
+    assert worker._attempt(lambda: [][0])["reason"] == "IndexError: list index out of range"
