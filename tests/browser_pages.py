@@ -111,15 +111,20 @@ def lab(tmp_path_factory):
         yield server
 
 
+def program():
+    """The path of a Chromium of the machine, or None."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 @pytest.fixture(scope="module")
 def chromium():
     """A headless Chromium of the machine; nothing is downloaded."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
+    path = program()
+    if path is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=FLAGS)
+        browser = started.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 
