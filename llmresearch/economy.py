@@ -108,15 +108,14 @@ def in_short(mixed, ranked, number):
     lines = []
     for row in ranked[ranked["rank"] == 1].itertuples():
         cost = costs[row.model, row.scenario, row.engine]
-        price = f"US dollars per million tokens of the mix: {number(cost, label='derived')}"
-        what = f"**{FIRST[row.verdict]}**; {row.engine} comes first, {price}"
-        lines.append(f"- {row.model}, {row.scenario}: {what}.\n")
+        price = f"Its US dollars per million tokens of the mix: {number(cost, label='derived')}"
+        lines.append(f"- {row.model}, {row.scenario}: {FIRST[row.verdict].format(row.engine)}. {price}.\n")
     return "".join(lines) or "Nothing was measured that has a price.\n"
 
 
-FIRST = {"winner": "one engine is surely the cheapest", "no winner": "no winner",
-         "only one": "only one engine was measured"}  # fmt: skip
-"""The verdict of who comes first in a ranking, as a sentence says it."""
+FIRST = {"winner": "**{}** is surely the cheapest", "no winner": "**no winner**, {} is first but not surely",
+         "only one": "only {} has a price"}  # fmt: skip
+"""The verdict of who comes first in a ranking, as a sentence about that engine."""
 
 
 def tiers(mixed, prices):

@@ -76,7 +76,7 @@ def test_in_short_a_winner_is_named_with_its_price(frame):
     mixed, sessions = economy.of_mix(frame, MIX, 3.6), economy.sessions_of_mix(frame, MIX)
     said = economy.in_short(mixed, economy.ranking(sessions), lambda cost, label: f"{cost.value:.2f} ({label})")
     price = f"{1000 / found_rate(frame):.2f} (derived)"
-    words = "**one engine is surely the cheapest**; fake:a cpu fp32 comes first, US dollars per million tokens of the mix"
+    words = "**fake:a cpu fp32** is surely the cheapest. Its US dollars per million tokens of the mix"
     assert said == f"- fake-10m, {mixed['scenario'].iloc[0]}: {words}: {price}.\n"
     assert economy.in_short(mixed[:0], economy.ranking(sessions[:0]), None) == "Nothing was measured that has a price.\n"
 
