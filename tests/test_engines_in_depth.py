@@ -349,6 +349,14 @@ def test_session_ratios_are_the_reference_over_the_engine(frame):
     assert set(found["engine"]) == {FAST} and len(found) == 6 and np.allclose(found["ratio"], 2, rtol=0.01)
 
 
+def test_one_bad_file_among_many_refutes_the_claim_of_its_engine(tmp_path):
+    table = pd.DataFrame({"engine": [FAST] * 3, "model": list("abc"), "worst_steps": [0.5, 0.7, 0.0], "verdict": "as labelled", "excess": [0.1, 0.2, 0.3]})
+    report = lr.Report("tr118", tmp_path)
+    claimed.files(report, table)
+    found = {c["id"].split("_")[0]: (c["status"], c["value"], c["n"]) for c in json.loads((tmp_path / "claims.json").read_text())}
+    assert found == {"weights": ("refuted", 0.7, 3), "size": ("supported", 0.1, 3)}
+
+
 def test_the_gates_and_files_become_claims(frame, tmp_path):
     built = with_evidence(with_evidence(frame, BASE, scored=scored(1.0)), FAST, scored=scored(1.0001), onnx_bytes=20_010_000,
                           parameters=5_000_000, sampled={"weights": 9, "worst_steps": 0.0}, export_seconds=1.0)  # fmt: skip

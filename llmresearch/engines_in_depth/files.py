@@ -19,8 +19,8 @@ PAGE = {
                "sessions_to", "without_one_from", "without_one_to"],
     "points": ["engine", "phase", "model", "params_measured", "ratio", "low", "high", "leverage", "cook", "crossing_without"],
     "payback": ["engine", "model", "scenario", "phase", "build_seconds", "speedup", "pays_after_s", "pays_after_tokens", "verdict"],
-    "decisions": ["model", "scenario", "phase", "choice", "median", "low", "high", "next_best", "times_as_fast", "times_as_fast_low",
-                  "times_as_fast_high", "not_told_apart", "quality", "left_out"],
+    "decisions": ["model", "scenario", "phase", "choice", "next_best", "times_as_fast", "times_as_fast_low", "times_as_fast_high",
+                  "not_told_apart", "quality", "left_out"],
 }  # fmt: skip
 """Columns of each table that stand on the page, by its name; the files have all of them."""
 MADE = ("parameters", "onnx_bytes", "engine_bytes", "file_bytes", "export_seconds", "build_seconds", "opset", "method", "quantised",
