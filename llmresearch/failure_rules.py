@@ -167,7 +167,7 @@ RULES = (
         r"No such file or directory: '(?:nvcc|g?cc|g\+\+|ninja|\S*lib[\w+.-]+\.so[\w.]*)'",
         r"libcuda\S* not found")),
     ("port in use", (
-        "address already in use", r"\bEADDRINUSE\b", r"port \d+ is (?:already )?in use",
+        "address already in use", r"\bEADDRINUSE\b", r"\bport in use\b", r"port \d+ is (?:already )?in use",
         "port is already allocated")),
     ("server absent", (
         "connection ?refused", r"\bECONNREFUSED\b", "actively refused", "cannot connect to host",
@@ -201,7 +201,7 @@ RULES = (
         "not within (?:the )?file bounds", "file (?:is )?(?:truncated|corrupt)", "corrupted or incomplete",
         "wrong number of tensors", "(?:truncated|corrupt(?:ed)?) (?:file|model|header|archive|GGUF)",
         "checksum (?:does not|mis)", "sha-?256 mismatch", "hash mismatch",
-        "unexpectedly reached end of file", "failed to read (?:magic|header|key|tensor)",
+        "unexpectedly reached end of file", "failed to read (?:magic|header|key|tensor)", r"\bis cut short\b",
         "ParseFromCodedStream", "magic (?:number|tag) does not match", "UnpicklingError", "PytorchStreamReader failed")),
     ("missing file", (
         "FileNotFoundError", "No such file or directory", r"\bENOENT\b", "NO_?SUCHFILE",

@@ -11,7 +11,7 @@ from .backends import backend
 from .records import RawFileError
 from .strides import windows
 from .texts import read_text
-from .worker import FORCED_PROMPT, FORCED_STEPS
+from .worker import FORCED_PROMPT, FORCED_STEPS, failure
 from .worker_process import WorkerProcess
 
 FAKE_VOCABULARY = 1000     # for engines that need no model
@@ -22,8 +22,9 @@ SCORED_INDEX = 1_000_001   # and of the ids that are scored where there is no te
 def measure(cells, raw, params=None, progress=True):
     """Measure what `raw` does not hold yet of `cells`, and give its path.
 
-    A raw file that was cut short is repaired first. A cell that breaks, hangs or kills its process becomes a record;
-    a model that is not what its name claims, or a raw file of another plan or machine, stops before the first call.
+    A raw file that was cut short is repaired first. A cell that breaks, hangs or kills its process, or whose model's
+    file is damaged, becomes a record; a model that is not what its name claims, or a raw file of another plan or
+    machine, stops before the first call.
     """
     raw = Path(raw)
     records.repair(raw)
@@ -85,13 +86,16 @@ def _missing(cells, raw):
 
 
 def _known_models(cells):
-    """Folder, identity and vocabulary of each model that an engine needs; raises before anything is measured."""
+    """(folder, identity) of each model that an engine needs, or how it is damaged; else raises before the first call."""
     found = {}
     for cell in cells:
         if cell.model not in found and _needs_weights(cell):
             spec = {"name": cell.model} | cell.source if cell.source else cell.model
-            folder = models.folder(spec)
-            found[cell.model] = (folder, models.check(spec, folder))
+            try:
+                folder = models.folder(spec)
+                found[cell.model] = (folder, models.check(spec, folder))
+            except models.ModelDamaged as error:
+                found[cell.model] = error
     return found
 
 
@@ -135,7 +139,13 @@ def _write_facts(raw, facts):
 
 def _measured(cells, known, facts):
     """Yield the lines of each cell of a group; a process that dies costs one cell, and a new one takes over."""
-    folder, identity = known.get(cells[0].model, (None, None))
+    of_model = known.get(cells[0].model, (None, None))
+    if isinstance(of_model, models.ModelDamaged):
+        if _needs_weights(cells[0]):
+            yield from (_lines(cell, [], _broken(of_model), [[]], None, facts) for cell in cells)
+            return
+        of_model = None, None
+    folder, identity = of_model
     prepared = [(cell, *prompt_ids(cell, folder, identity), scored(cell, folder, identity)) for cell in cells]
     if folder and any(cell.text for cell in cells):
         models.text_of(folder, [])  # loads the tokeniser now, and not while the worker measures
@@ -152,6 +162,11 @@ def _measured(cells, known, facts):
             facts["processes"] += 1
             facts["wall_seconds"] += time.monotonic() - began
             facts["load_seconds"] += worker.load_seconds
+
+
+def _broken(error):
+    """What became of a cell whose model cannot be read."""
+    return {"status": "failed", "reason": str(error), "failure": failure(str(error)), "evidence": {}}
 
 
 def _said(cell, found, folder, identity, ready_seconds):

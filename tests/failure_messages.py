@@ -243,6 +243,7 @@ MESSAGES = (
         "ValueError: Loading moonshotai/Kimi-K2 requires you to execute the configuration file in that repo on your "
         "local machine.")),
     ("corrupt file", (
+        "models.zoo.ModelDamaged: m.gguf: is cut short (1,000 bytes, and its index needs 2,000). Fetch or assemble it again.",
         "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from model.onnx failed:Protobuf parsing "
         "failed.",
         "safetensors_rust.SafetensorError: Error while deserializing header: HeaderTooLarge",
@@ -445,6 +446,7 @@ MESSAGES = (
         "OSError: [Errno 122] Disk quota exceeded",
     )),
     ("port in use", (
+        "ollama: port in use: http://127.0.0.1:11434 answers, but is not Ollama. Name the right address: url: http://HOST:PORT.",
         "VLLM Engine occasionally fails to start after crash due to - EADDRINUSE, message: address already "
         "in use",
         "OSError: [Errno 98] Address already in use",

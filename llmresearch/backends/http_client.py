@@ -105,7 +105,8 @@ class Client:
             said = " ".join(answer.read(LONGEST_LINE).decode(errors="replace").split())[:300]
             self.close()
             raise ServerProblem(
-                f"{self.name}: HTTP {answer.status} from {self.url}{path}: {said or 'no reason given'}"
+                f"{self.name}: HTTP {answer.status} from {self.url}{path}: {said.rstrip('.') or 'no reason given'}. Read "
+                "the server's log for that moment."
             )
         return answer
 

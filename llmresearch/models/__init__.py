@@ -24,11 +24,11 @@ from .artifacts import (
 )
 from .identity import Identity, ModelMismatch, check, prompt_ids, text_of, tokenizer_hash
 from .token_ids import seeded_ids
-from .zoo import Declared, ModelError, names, resolve
+from .zoo import Declared, ModelDamaged, ModelError, names, resolve
 
 __all__ = [
-    "Declared", "Identity", "ModelError", "ModelMismatch", "cache_folder", "check", "describe", "folder", "gguf",
-    "names", "prompt_ids", "resolve", "seeded_ids", "text_of", "tokenizer_hash",
+    "Declared", "Identity", "ModelDamaged", "ModelError", "ModelMismatch", "cache_folder", "check", "describe", "folder",
+    "gguf", "names", "prompt_ids", "resolve", "seeded_ids", "text_of", "tokenizer_hash",
 ]  # fmt: skip
 
 HUB_FILES = ["*.json", "*.safetensors", "tokenizer.model", "*.txt"]  # no pickles; code only where it is trusted

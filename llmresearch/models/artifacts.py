@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import gguf_header
-from .zoo import ModelError
+from .zoo import ModelDamaged, ModelError
 
 SIDECAR = "llmresearch.json"  # in a folder that was prepared here: what its weights are, and from where
 EMBEDDINGS = (
@@ -149,16 +149,16 @@ def _safetensors_header(path):
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
-            raise ModelError(cut % f"{size} bytes, too few for its own index")
+            raise ModelDamaged(cut % f"{size} bytes, too few for its own index")
         try:
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
             entries = {name: _entry(path, 8 + length, value) for name, value in header.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(cut % "its index cannot be read") from error
+            raise ModelDamaged(cut % "its index cannot be read") from error
     needed = max((entry["end"] for entry in entries.values()), default=8 + length)
     if needed != size:
-        raise ModelError(cut % f"{size:,} bytes, and its index needs {needed:,}")
+        raise ModelDamaged(cut % f"{size:,} bytes, and its index needs {needed:,}")
     return entries
 
 

@@ -10,7 +10,7 @@ import mmap
 import struct
 from dataclasses import dataclass
 
-from .zoo import ModelError
+from .zoo import ModelDamaged, ModelError
 
 SCALARS = {
     0: "<B",
@@ -62,7 +62,7 @@ def read(path):
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}). Name a GGUF file.") from error
     except (struct.error, KeyError, UnicodeDecodeError, ValueError) as error:
-        raise ModelError(
+        raise ModelDamaged(
             f"{path}: is no GGUF file, or is cut short inside its index. Fetch it again."
         ) from error
 
@@ -84,7 +84,7 @@ def _header(path, data):
     alignment = words.get("general.alignment", 32)
     needed = -(-place // alignment) * alignment + max(ends)
     if len(data) < needed:
-        raise ModelError(
+        raise ModelDamaged(
             f"{path}: is cut short ({len(data):,} bytes, and its index needs {needed:,}). Fetch or assemble it again."
         )
     return _summary(words, sizes)

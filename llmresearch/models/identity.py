@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .artifacts import describe, remembered
 from ..records import LlmResearchError
-from .zoo import ModelError, resolve
+from .zoo import ModelDamaged, ModelError, resolve
 
 PROBE = "The capital of France is Paris; π ≈ 3.14159,\n\tdéjà vu: 東京 👍  don't"
 
@@ -156,7 +156,7 @@ def _tokenizer(path, size, changed):
     try:
         json.loads(text)
     except ValueError as error:
-        raise ModelError(
+        raise ModelDamaged(
             f"{path}: is cut short or no JSON ({error}). Fetch or prepare the model again."
         ) from error
     return Tokenizer.from_str(text)

@@ -16,6 +16,10 @@ class ModelError(LlmResearchError):
     """A model that is unknown, incomplete, unreadable, or refused because reading it could run code."""
 
 
+class ModelDamaged(ModelError):
+    """A file that is cut short or damaged: the cells of its model fail, and those of other models are measured."""
+
+
 @dataclass(frozen=True)
 class Declared:
     """What is said about a model before anything is measured; None where nothing is said.
