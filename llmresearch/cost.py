@@ -1,5 +1,4 @@
-"""Seconds and joules → dollars, kWh and grams. To rent and to own are two kinds of cost, which are never
-added.
+"""Seconds and joules → dollars, kWh and grams. To rent and to own are two kinds of cost, never added.
 
 Rent is a price per hour and nothing else: energy is in it. To own is a purchase spread over a life, what the
 machine draws while it waits, and the energy above that which the work takes. Money is in US dollars, rates in
@@ -60,9 +59,8 @@ def same_kind(a, b):
     """Nothing; raises CostError where one cost is rent and the other is not."""
     kinds = [getattr(x, "kind", None) for x in (a, b)]
     if kinds[0] != kinds[1] and not (None in kinds and 0 in (a, b)):
-        raise CostError(
-            f"cost: {kinds[0]} and {kinds[1] or 'a bare number'} cannot be added. Show them in columns apart."
-        )
+        other = kinds[1] or "a bare number"
+        raise CostError(f"cost: {kinds[0]} and {other} cannot be added. Show them in columns apart.")
 
 
 @dataclass(frozen=True)
@@ -88,8 +86,7 @@ class Rent:
 
 @dataclass(frozen=True)
 class Own:
-    """A machine bought: `purchase_usd` over `life_years`, at work `busy_share` of the hours, `idle_w` at all
-    hours.
+    """A machine bought: `purchase_usd` over `life_years`, at work `busy_share` of its hours, `idle_w` in all.
 
     The energy above idle comes with the work (joules per token); `upkeep_usd_per_hour` is for space, hands,
     network.
@@ -116,17 +113,12 @@ class Own:
     @property
     def usd_per_hour(self):
         """Dollars per hour of its life, at work or not, without the energy above idle."""
-        return (
-            self.purchase_usd / (self.life_years * YEAR_H)
-            + self.idle_w / 1e3 * self.usd_per_kwh
-            + self.upkeep_usd_per_hour
-        )
+        purchase, idle = self.purchase_usd / (self.life_years * YEAR_H), self.idle_w / 1e3 * self.usd_per_kwh
+        return purchase + idle + self.upkeep_usd_per_hour
 
     @property
     def usd_per_busy_hour(self):
-        """Dollars that one hour of work must carry: its own and those of the hours in which the machine
-        waits.
-        """
+        """Dollars that one hour of work must carry: its own and those of hours in which the machine waits."""
         return self.usd_per_hour / self.busy_share
 
 
@@ -179,9 +171,8 @@ def as_price(price):
 def of_kind(value, kind):
     """The amount as Usd or Cost of that kind; arrays stay arrays."""
     if isinstance(value, Estimate):
-        return Cost(
-            value.value, value.low, value.high, value.n, value.unit_of_replication, value.method, kind
-        )
+        ends = value.value, value.low, value.high
+        return Cost(*ends, value.n, value.unit_of_replication, value.method, kind)
     return Usd(value, kind) if isinstance(value, numbers.Real) else value
 
 
@@ -208,27 +199,16 @@ def times(value, factor):
 
 
 def added(a, b):
-    """a + b of numbers or Estimates with errors that know nothing of each other: half-widths add in
-    quadrature.
-    """
+    """a + b of numbers or Estimates with independent errors: half-widths add in quadrature."""
     if not isinstance(a, Estimate) and not isinstance(b, Estimate):
         return a + b
     a, b = (x if isinstance(x, Estimate) else Estimate(x, x, x, 0, "", "exact") for x in (a, b))
     value = a.value + b.value
-    low, high = (
-        value - math.hypot(a.value - a.low, b.value - b.low),
-        value + math.hypot(a.high - a.value, b.high - b.value),
-    )
-    measured = a if a.n else b
+    low = value - math.hypot(a.value - a.low, b.value - b.low)
+    high = value + math.hypot(a.high - a.value, b.high - b.value)
+    unit = (a if a.n else b).unit_of_replication
     method = "; ".join(dict.fromkeys(m for m in (a.method, b.method) if m != "exact"))
-    return Estimate(
-        value,
-        low,
-        high,
-        min(x.n for x in (a, b) if x.n) if a.n or b.n else 0,
-        measured.unit_of_replication,
-        method,
-    )
+    return Estimate(value, low, high, min((x.n for x in (a, b) if x.n), default=0), unit, method)
 
 
 def kwh(joules):

@@ -1,6 +1,4 @@
-"""Joules per token from the energy windows of the records: above idle, with the counter's error, or unknown
-and why.
-"""
+"""Joules per token from the records' energy windows: above idle, with the counter's error, or why not."""
 
 import math
 
@@ -25,9 +23,10 @@ def named(frame):
 
 
 def windows(frame):
-    """One row per cell, session and phase that ran: joules_per_token above idle, low and high (the counter's
-    ends and the preparation inside of the window), watts above idle, idle_w, tokens, counter, and why where
-    it is unknown.
+    """One row per cell, session and phase that ran: joules_per_token above idle, and why where it is unknown.
+
+    low and high hold the counter's ends and the preparation inside of the window; watts above idle, idle_w,
+    tokens and the counter stand beside.
     """
     ran = frame[(frame["status"] == "ok") & frame["phase"].notna()]
     ran = named(ran.assign(session=session_labels(ran))).drop_duplicates(["cell_id", "session", "phase"])
@@ -40,10 +39,8 @@ def windows(frame):
 
 def _window(evidence, phase):
     found = evidence.get("energy") or {"unknown": NOT_ASKED}
-    blank = dict.fromkeys(["joules_per_token", "low", "high", "watts", "idle_w"], NAN) | {
-        "tokens": 0,
-        "counter": None,
-    }
+    blank = dict.fromkeys(["joules_per_token", "low", "high", "watts", "idle_w"], NAN)
+    blank |= {"tokens": 0, "counter": None}
     if "unknown" in found or phase not in found:
         return blank | {"why": found.get("unknown", NOT_ASKED)}
     record, about = found[phase], found["counter"]
@@ -52,17 +49,12 @@ def _window(evidence, phase):
     if net.reason:
         return blank | {"why": net.reason}
     per = [joules / record["tokens"] for joules in _without_preparing(net, record)]
-    return (
-        blank
-        | dict(zip(["joules_per_token", "low", "high"], per))
-        | {"watts": net.joules / net.seconds, "why": None}
-    )
+    found = dict(zip(["joules_per_token", "low", "high"], per))
+    return blank | found | {"watts": net.joules / net.seconds, "why": None}
 
 
 def _above_idle(found, record):
-    """(the Energy of a window above idle, idle power in watts), unknown where either was disturbed or too
-    short.
-    """
+    """(Energy of a window above idle, idle power in W), unknown where either was disturbed or too short."""
     about = found["counter"]
     counter = Counter(about["period_s"], about["step_j"], about["wraps_at_j"]) if about["period_s"] else None
     used, idle = (energy.window(counter, part["start"], part["end"]) for part in (record, found["idle"]))
@@ -71,9 +63,8 @@ def _above_idle(found, record):
     if beside:
         used = energy.unknown(used.seconds, DISTURBED + beside)
     elif share > MOST_PREPARING:
-        used = energy.unknown(
-            used.seconds, f"preparing took {share:.0%} of the window, of {MOST_PREPARING:.0%} at most"
-        )
+        words = f"preparing took {share:.0%} of the window, of {MOST_PREPARING:.0%} at most"
+        used = energy.unknown(used.seconds, words)
     return energy.above_idle(used, idle), idle.joules / idle.seconds
 
 
@@ -99,19 +90,20 @@ def over_sessions(values, lows, highs, why=()):
 
 
 def per_token(frame):
-    """One row per engine, model, scenario and phase: joules_per_token (an Estimate over sessions), watts
-    above idle, idle_w, tokens_per_kwh, n sessions, counter, and why where it is unknown.
+    """One row per engine, model, scenario and phase: joules_per_token, an Estimate over sessions, or why not.
+
+    Beside it sessions, watts above idle, idle_w and the counter.
     """
+    columns = [*CHOICE, "phase", "sessions", "joules_per_token", "watts", "idle_w", "counter", "why"]
     rows = []
     for key, part in windows(frame).groupby([*CHOICE, "phase"], observed=True, sort=True):
         found = over_sessions(part["joules_per_token"], part["low"], part["high"], part["why"])
         rows.append(dict(zip([*CHOICE, "phase"], key)) | {
-            "sessions": found.n, "joules_per_token": found, "watts": part["watts"].median(), "idle_w": part["idle_w"].median(),
+            "sessions": found.n, "joules_per_token": found,
+            "watts": part["watts"].median(), "idle_w": part["idle_w"].median(),
             "counter": part["counter"].dropna().iloc[0] if part["counter"].notna().any() else None,
             "why": None if found.n else found.method})  # fmt: skip
-    return pd.DataFrame(
-        rows, columns=[*CHOICE, "phase", "sessions", "joules_per_token", "watts", "idle_w", "counter", "why"]
-    )
+    return pd.DataFrame(rows, columns=columns)
 
 
 def of_mix(frame, mix):
@@ -123,18 +115,11 @@ def of_mix(frame, mix):
 
 
 def mixed_sessions(frame, mix):
-    """One row per engine, model, scenario and session: joules per token of the mix as value, low, high, and
-    why not.
-    """
-    rows = []
+    """One row per engine, model, scenario and session: joules per token of the mix (value, low, high)."""
+    rows, ends_of = [], ["joules_per_token", "low", "high"]
     for key, part in windows(frame).groupby([*CHOICE, "session"], observed=True, sort=True):
-        found = (
-            part[part["phase"].isin(["prefill", "decode"])]
-            .groupby("phase", observed=True)[["joules_per_token", "low", "high"]]
-            .mean()
-        )
-        found = found.reindex(["prefill", "decode"])
-        ends = [mix.of(*found[name]) for name in ("joules_per_token", "low", "high")]
+        by_phase = part.groupby("phase", observed=True)[ends_of].mean().reindex(["prefill", "decode"])
+        ends = [mix.of(*by_phase[name]) for name in ends_of]
         rows.append(dict(zip([*CHOICE, "session"], key)) | dict(zip(["value", "low", "high"], ends))
                     | {"why": next((w for w in part["why"] if w), None)})  # fmt: skip
     return pd.DataFrame(rows, columns=[*CHOICE, "session", "value", "low", "high", "why"])

@@ -1,6 +1,4 @@
-"""What a volume of tokens costs over months, from when on a choice pays, and an engine against an API's
-price.
-"""
+"""What a volume of tokens costs over months, from when on a choice pays, an engine against an API's price."""
 
 from dataclasses import dataclass
 import math
@@ -14,8 +12,7 @@ MONTH_H = YEAR_H / 12
 
 @dataclass(frozen=True)
 class Tco:
-    """Dollars for `tokens` over `months`: `usd` (a Cost), on so many `machines` at work `busy_share` of the
-    time.
+    """Dollars for `tokens` over `months`: `usd` (a Cost), on `machines` at work `busy_share` of the time.
 
     `machines` and `busy_share` are nan where the rate is not known.
     """
@@ -29,18 +26,16 @@ class Tco:
 
 
 def tco(tokens_per_month, months, tokens_per_s, price, joules_per_token=None):
-    """The Tco of a steady volume. Hours used (on demand, spot), every hour of whole machines (reserved), or
-    owning:
+    """The Tco of a steady volume: hours used (on demand, spot), or all hours of whole machines.
 
-    purchase over life, idle power and upkeep for every hour of whole machines, and the energy above idle per
-    token. What `busy_share` a price assumes does not matter here: it follows from the volume. The interval is
-    the rate's; the number of machines is that of the rate's value, and a machine more or less is said by
-    `machines` alone.
+    Owning is purchase over life, idle power and upkeep for every hour of whole machines, and the energy
+    above idle per token. What `busy_share` a price assumes does not matter here: it follows from the volume.
+    The interval is the rate's; the number of machines is that of the rate's value, and a machine more or
+    less is said by `machines` alone.
     """
     price, rate = as_price(price), _estimate(tokens_per_s)
-    tokens = magnitude("tokens_per_month", tokens_per_month, "token") * magnitude(
-        "months", months, "dimensionless"
-    )
+    months = magnitude("months", months, "dimensionless")
+    tokens = magnitude("tokens_per_month", tokens_per_month, "token") * months
     if not rate.value > 0:
         return Tco(of_kind(times(rate, NAN), price.kind), tokens, months, NAN, NAN, price.kind)
     hours = Estimate(*(tokens / x / HOUR_S if x > 0 else math.inf for x in (rate.value, rate.high, rate.low)),
@@ -50,9 +45,8 @@ def tco(tokens_per_month, months, tokens_per_s, price, joules_per_token=None):
     if price.kind == "rent":
         usd = there * price.usd_per_hour if price.for_every_hour else times(hours, price.usd_per_hour)
     else:
-        usd = added(
-            there * price.usd_per_hour, energy_usd(times(_known(joules_per_token), tokens), price.usd_per_kwh)
-        )
+        energy = energy_usd(times(_known(joules_per_token), tokens), price.usd_per_kwh)
+        usd = added(there * price.usd_per_hour, energy)
     return Tco(of_kind(_estimate(usd), price.kind), tokens, months, machines, hours.value / there, price.kind)
 
 
@@ -64,9 +58,8 @@ def _estimate(value):
 
 def _known(joules_per_token):
     if joules_per_token is None:
-        raise CostError(
-            "joules_per_token: missing, and to own takes energy. Measure it with energy_window_s, or give it."
-        )
+        raise CostError("joules_per_token: missing, and to own takes energy. "
+                        "Measure it with energy_window_s, or give it.")  # fmt: skip
     return joules_per_token
 
 
@@ -91,10 +84,8 @@ def pays_after(fixed_usd, baseline_usd_per_million, candidate_usd_per_million):
     _one_kind(fixed_usd, baseline, candidate)
     a, b, fixed = _estimate(baseline), _estimate(candidate), float(magnitude("fixed_usd", fixed_usd, "USD"))
     saved = added(a, times(Estimate(b.value, b.high, b.low, b.n, b.unit_of_replication, b.method), -1.0))
-    value, low, high = (
-        fixed / x * MILLION if x > 0 else math.inf for x in (saved.value, saved.high, saved.low)
-    )
-    found = Estimate(value, low, high, saved.n, saved.unit_of_replication, saved.method)
+    ends = (fixed / x * MILLION if x > 0 else math.inf for x in (saved.value, saved.high, saved.low))
+    found = Estimate(*ends, saved.n, saved.unit_of_replication, saved.method)
     if math.isnan(saved.value):
         return Payback(Estimate(NAN, NAN, NAN, saved.n, saved.unit_of_replication, saved.method), "undecided")
     return Payback(found, "pays" if saved.low > 0 else "never" if saved.high <= 0 else "undecided")
@@ -103,9 +94,8 @@ def pays_after(fixed_usd, baseline_usd_per_million, candidate_usd_per_million):
 def _one_kind(*costs):
     kinds = {cost.kind for cost in costs if hasattr(cost, "kind")}
     if len(kinds) > 1:
-        raise CostError(
-            f"cost: {' and '.join(sorted(kinds))} cannot be compared in one sum. Compare rent with rent."
-        )
+        both = " and ".join(sorted(kinds))
+        raise CostError(f"cost: {both} cannot be compared in one sum. Compare rent with rent.")
 
 
 @dataclass(frozen=True)
@@ -150,15 +140,11 @@ def against_api(api, mix, tokens_per_s, price, joules_per_token=None):
     if price.kind == "own":
         energy = _estimate(energy_usd(times(_known(joules_per_token), MILLION), price.usd_per_kwh)).value
     saved = api_usd - energy
-    tokens = (
-        NAN
-        if math.isnan(saved)
-        else price.usd_per_hour * MONTH_H / saved * MILLION
-        if saved > 0
-        else math.inf
-    )
-    share = Estimate(*(_share(tokens, x) for x in (rate.value, rate.high, rate.low)), rate.n, rate.unit_of_replication,
-                     rate.method)  # fmt: skip
+    tokens = saved if math.isnan(saved) else math.inf
+    if saved > 0:
+        tokens = price.usd_per_hour * MONTH_H / saved * MILLION
+    ends = (_share(tokens, x) for x in (rate.value, rate.high, rate.low))
+    share = Estimate(*ends, rate.n, rate.unit_of_replication, rate.method)
     return AgainstApi(api_usd, tokens, share, _reached(share))
 
 

@@ -1,5 +1,4 @@
-"""A file of prices, dated and sourced: machines by the hour and tier, electricity and its carbon, APIs by the
-token.
+"""A file of prices, dated and sourced: machines by hour and tier, electricity and carbon, APIs by the token.
 
 A file older than its own life is refused, unless one says that old prices will do; a row without a source is
 refused always. The examples that ship with the package have neither date nor source, and say so in every row.
@@ -17,6 +16,7 @@ import yaml
 from ..cost import CostError, Rent
 from ..spending import ApiPrice
 
+NO_BUDGET = "examples without source or date: no budget follows from them"
 EXAMPLES = Path(__file__).with_name("examples.yaml")
 TIERS = ("on_demand", "spot", "reserved_1y", "reserved_3y")
 ROWS = {
@@ -32,9 +32,7 @@ class PriceFileError(CostError):
 
 @dataclass(frozen=True)
 class Prices:
-    """The rows of a price file as it holds them, `as_of` its date (None: not known), `note` a word on what to
-    make of it.
-    """
+    """The rows of a price file, `as_of` its date (None: not known), `note` a word on what to make of it."""
 
     rent: list
     grid: list
@@ -46,19 +44,12 @@ class Prices:
 
     def rents(self):
         """Every machine and tier as a Rent."""
-        return [
-            Rent(row[tier], row["name"], tier)
-            for row in self.rent
-            for tier in TIERS
-            if row.get(tier) is not None
-        ]
+        pairs = ((row, tier) for row in self.rent for tier in TIERS)
+        return [Rent(row[tier], row["name"], tier) for row, tier in pairs if row.get(tier) is not None]
 
     def apis(self):
         """Every API as an ApiPrice."""
-        return [
-            ApiPrice(row["usd_per_million_input"], row["usd_per_million_output"], row["name"])
-            for row in self.api
-        ]
+        return [ApiPrice(*(row[key] for key in ROWS["api"][1:-1]), row["name"]) for row in self.api]
 
     def of_grid(self, name):
         """The row of one grid: usd_per_kwh, gco2e_per_kwh, source."""
@@ -82,9 +73,7 @@ class Prices:
 
 
 def examples():
-    """The Prices that ship with the package: unsourced and undated, to see a report with and for nothing
-    else.
-    """
+    """The Prices that ship with the package: unsourced and undated, to see a report with and no more."""
     return load(EXAMPLES, old_prices_do=True)
 
 
@@ -97,9 +86,7 @@ def load(path, old_prices_do=False, today=None):
     values = _read(Path(path))
     known = {"as_of", "life_days", "examples", *ROWS}
     if unknown := set(values) - known:
-        raise PriceFileError(
-            f"{path}: unknown key {sorted(unknown)[0]!r}. Known keys: {', '.join(sorted(known))}."
-        )
+        raise _unknown_key(path, unknown, sorted(known))
     rows = {what: _rows(path, what, values.get(what) or []) for what in ROWS}
     life = values.get("life_days")
     _number(path, "life_days", life)
@@ -108,11 +95,7 @@ def load(path, old_prices_do=False, today=None):
         raise PriceFileError(f"{path}: {late}. Look the prices up again and write today's date, or say that old prices do "
                              "(old_prices_do: true), and the report will say so too.")  # fmt: skip
     example = bool(values.get("examples"))
-    note = (
-        "examples without source or date: no budget follows from them"
-        if example
-        else late or "within their life"
-    )
+    note = NO_BUDGET if example else late or "within their life"
     return Prices(**rows, as_of=values.get("as_of"), life_days=life, examples=example, note=note)
 
 
@@ -123,14 +106,17 @@ def _read(path):
     except OSError as error:
         raise PriceFileError(f"{path}: cannot be read ({error.strerror}). Name a file of prices.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PriceFileError(
-            f"{path}: not YAML. Write it as llmresearch/prices/examples.yaml is written."
-        ) from error
+        words = "not YAML. Write it as llmresearch/prices/examples.yaml is written"
+        raise PriceFileError(f"{path}: {words}.") from error
     if not isinstance(values, dict):
-        raise PriceFileError(
-            f"{path}: a {type(values).__name__}, not a mapping. Write as_of, life_days, rent, grid, api."
-        )
+        kind = type(values).__name__
+        raise PriceFileError(f"{path}: a {kind}, not a mapping. Write as_of, life_days, rent, grid, api.")
     return values
+
+
+def _unknown_key(where, unknown, known):
+    """The error for keys that a file of prices does not have."""
+    return PriceFileError(f"{where}: unknown key {sorted(unknown)[0]!r}. Known keys: {', '.join(known)}.")
 
 
 def _too_old(as_of, life_days, today):
@@ -140,27 +126,22 @@ def _too_old(as_of, life_days, today):
     age = (today - as_of).days
     if age < 0:
         return f"prices of {as_of}, which is {-age} days ahead"
-    return (
-        f"prices of {as_of}, {age} days old, with a life of {life_days:g} days" if age > life_days else None
-    )
+    old = f"prices of {as_of}, {age} days old, with a life of {life_days:g} days"
+    return old if age > life_days else None
 
 
 def _rows(path, what, rows):
     """The rows of one kind, with known keys, a source each, names that stand once, and numbers from zero up."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise PriceFileError(
-            f"{path}: {what} is not a list of mappings. Write one price a line: {{name: …, source: …}}."
-        )
+        like = "Write one price a line: {name: …, source: …}"
+        raise PriceFileError(f"{path}: {what} is not a list of mappings. {like}.")
     for row in rows:
         where = f"{path}: {what}: {row.get('name', row)}"
         if unknown := set(row) - set(ROWS[what]):
-            raise PriceFileError(
-                f"{where}: unknown key {sorted(unknown)[0]!r}. Known keys: {', '.join(ROWS[what])}."
-            )
+            raise _unknown_key(where, unknown, ROWS[what])
         if not all(isinstance(row.get(key), str) and row[key].strip() for key in ("name", "source")):
-            raise PriceFileError(
-                f"{where}: no name or no source. Say where the price stands, and from which month."
-            )
+            words = "no name or no source. Say where the price stands, and from which month"
+            raise PriceFileError(f"{where}: {words}.")
         numbers_of = [key for key in row if key not in ("name", "source")]
         needed = () if what == "rent" else ROWS[what][1:-1]
         for key in {*numbers_of, *needed}:
