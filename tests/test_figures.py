@@ -181,6 +181,11 @@ def test_the_roof_bends_where_both_ceilings_meet_and_names_them():
     assert "memory: 20 GB/s" in texts(axes.figure) and "arithmetic: 120 Gflop/s" in texts(axes.figure)
 
 
+def test_the_ceilings_of_a_large_machine_are_in_larger_units():
+    words = texts(figures.roofline(ROOF, bytes_per_s=4.34e12, flops_per_s=7.5e14))
+    assert "memory: 4.34 TB/s" in words and "arithmetic: 750 Tflop/s" in words
+
+
 def test_decodes_share_is_in_percent_of_a_whole_request():
     axes = figures.decode_fraction(FRACTIONS).axes[0]
     assert list(axes.get_lines()[0].get_ydata()) == [20.0, 80.0] and axes.get_ylim() == (0, 103)
@@ -214,7 +219,7 @@ def test_a_share_without_an_interval_has_no_caps():
 
 
 def test_sizes_are_short():
-    assert [style.short(v) for v in (124_439_808, 5000, 0.05, 1.0)] == ["124M", "5k", "0.05", "1"]
+    assert [style.short(v) for v in (124_439_808, 5000, 0.05, 1.0, 1e15)] == ["124M", "5k", "0.05", "1", "1P"]
 
 
 def test_the_colours_differ_also_in_brightness():

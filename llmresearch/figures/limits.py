@@ -42,10 +42,15 @@ def _roof_words(ax, bytes_per_s, flops_per_s, left, right):
     """Both ceilings by name and number, above their part of the roof."""
     ax.set_ylim(top=flops_per_s * 3)
     middle = (left * min(flops_per_s / bytes_per_s, right)) ** 0.5
-    ax.annotate(f"memory: {bytes_per_s / 1e9:.3g} GB/s", (middle, middle * bytes_per_s), (-8, 4),
+    ax.annotate(f"memory: {_scaled(bytes_per_s)}B/s", (middle, middle * bytes_per_s), (-8, 4),
                 textcoords="offset points", size=8.5, color=SOFT, ha="right")  # fmt: skip
-    ax.annotate(f"arithmetic: {flops_per_s / 1e9:.4g} Gflop/s", (right, flops_per_s), (-4, 5),
+    ax.annotate(f"arithmetic: {_scaled(flops_per_s)}flop/s", (right, flops_per_s), (-4, 5),
                 textcoords="offset points", size=8.5, color=SOFT, ha="right")  # fmt: skip
+
+
+def _scaled(rate):
+    """'4.34 T': a rate in thousands of millions or, from a thousand of those on, in T."""
+    return f"{rate / 1e12:.3g} T" if rate >= 1e12 else f"{rate / 1e9:.3g} G"
 
 
 @styled

@@ -128,7 +128,7 @@ def _two_and_five(value, _):
 
 def short(value):
     """'124M', '5k', '0.05': a number in at most four characters, where it can be."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}" if abs(value) >= 1e-3 or value == 0 else f"{value:.0e}"
