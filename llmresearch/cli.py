@@ -100,9 +100,12 @@ def doctor(as_json, python, file):
 
 
 @app.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FOLDER|PAGE...")
 def verify(folders):
-    """Derive every number, table, figure and claim of a rendered report again from its raw file."""
+    """Derive every number, table, figure and claim of a rendered report again from its raw file.
+
+    A report is named by its folder (outputs/tr118) or by one of its pages (outputs/TR118.md, outputs/TR118.html).
+    """
     from .reporting.verify import verify as differences
 
     found = [line for folder in folders for line in differences(folder)]

@@ -13,7 +13,7 @@ import pytest
 
 from llmresearch.reporting import render
 from llmresearch.reporting.claims import ReportError
-from llmresearch.reporting.verify import compare, same_picture, verify
+from llmresearch.reporting.verify import compare, folder_of, same_picture, verify
 
 BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "verify_edits.py"
 
@@ -45,6 +45,19 @@ def test_an_untouched_report_has_no_differences_also_when_its_raw_file_was_compr
     raw.with_name("fixture.jsonl.gz").write_bytes(gzip.compress(raw.read_bytes(), mtime=0))
     raw.unlink()
     assert verify(folder, example.NOTEBOOK) == []
+
+
+def test_a_page_stands_for_the_folder_beside_it(folder):
+    pages = [folder.parent / "FIXTURE.md", folder.parent / "FIXTURE.html", folder]
+    assert [folder_of(page) for page in pages] == [folder.resolve()] * 3
+    change(folder / "tables" / "times.csv", "fake:slow", "fake:quick")
+    assert [found.file for found in verify(pages[0], example.NOTEBOOK)] == ["fixture/tables/times.csv"]
+
+
+def test_a_page_without_its_folder_is_one_sentence(tmp_path):
+    (tmp_path / "TR118.md").write_text("# A page\n")
+    with pytest.raises(ReportError, match="tr118/report.json: cannot be read .*or its page, outputs/TR118.md"):
+        verify(tmp_path / "TR118.md")
 
 
 def test_a_changed_raw_file_moves_everything_that_follows_from_it(folder):

@@ -17,6 +17,7 @@ from .claims import ReportError
 
 ASSETS = ("tables/*.csv", "figures/*.csv", "figures/*.png", "*.json", "*.csv")
 """What a report writes into its folder, beside the raw file."""
+PAGES = (".md", ".html")
 ABSENT = "(absent)"
 WINDOW = 60
 NUANCE = 4 / 255
@@ -42,19 +43,25 @@ class Difference:
 def verify(folder, notebook=None):
     """Every Difference between a rendered report and what its raw file gives; an empty list where it holds.
 
-    `folder` is outputs/<study>; its pages lie beside it. The notebook runs again on the raw file (which may
-    have been compressed since), with measuring switched off, into a folder of its own; pages, tables,
-    figures' data, claims and numbers are compared byte by byte, pictures pixel by pixel.
+    `folder` is outputs/<study>, or one of the pages beside it (see `folder_of`). The notebook runs again on
+    the raw file (which may have been compressed since), with measuring switched off, into a folder of its
+    own; pages, tables, figures' data, claims and numbers are compared byte by byte, pictures pixel by pixel.
     """
-    folder = Path(folder).resolve()
+    folder = folder_of(folder)
     with TemporaryDirectory() as elsewhere:
         derived = derive(folder, elsewhere, notebook)
         return compare(folder, derived)
 
 
+def folder_of(place):
+    """The folder of a report as an absolute Path: `place` itself, or, of a page NAME.md or NAME.html, name beside it."""
+    place = Path(place).resolve()
+    return place.with_name(place.stem.lower()) if place.suffix in PAGES else place
+
+
 def derive(folder, elsewhere, notebook=None):
-    """Render the report of `folder` again from its raw file; the folder in `elsewhere` with the result."""
-    folder = Path(folder).resolve()
+    """Render the report of `folder` (or of a page) again from its raw file; the folder in `elsewhere` with the result."""
+    folder = folder_of(folder)
     manifest = _manifest(folder)
     notebook = render.find(manifest["study"], notebook)
     known = render.declared(notebook)
@@ -77,7 +84,7 @@ def _manifest(folder):
     except OSError as error:
         raise ReportError(
             f"{path}: cannot be read ({error.strerror}). "
-            "Name the folder of a rendered report, such as outputs/tr118."
+            "Name the folder of a rendered report, such as outputs/tr118, or its page, outputs/TR118.md."
         ) from error
     except ValueError as error:
         raise ReportError(f"{path}: not JSON. Render the report again, or restore the file.") from error
@@ -98,7 +105,7 @@ def compare(shown, derived):
     """Every Difference between two report folders and the pages beside them, in the order of their names."""
     shown, derived = Path(shown), Path(derived)
     pairs = {f"{shown.name}/{n}": (shown / n, derived / n) for n in sorted(_assets(shown) | _assets(derived))}
-    for suffix in (".md", ".html"):
+    for suffix in PAGES:
         name = shown.name.upper() + suffix
         pairs[name] = (shown.parent / name, derived.parent / name)
     found = []
