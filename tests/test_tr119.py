@@ -9,6 +9,7 @@ import pytest
 import llmresearch as lr
 from llmresearch import economy, joules, prices, ranks
 from llmresearch.intervals import Estimate
+from llmresearch.reporting.claims import claim
 
 # 10 million parameters: a forward of n tokens takes 0.4 ms + n · 0.2 ms. Prefill of 16: 3.6 ms; 8 steps: 4.8 ms.
 PREFILL, DECODE = 16 / 3.6e-3, 8 / 4.8e-3
@@ -269,3 +270,19 @@ def test_an_engine_that_was_refused_keeps_its_place_among_the_claims(frame):
     assert found[C].value == pytest.approx(2.0, rel=0.01) and math.isnan(found[B].value)
     ratios = economy.phase_ratio(both).set_index("engine")["ratio"]
     assert ratios[A].value == pytest.approx(PREFILL / DECODE, rel=0.01) and ratios[B].method == "not measured"
+
+
+def verdicts(seed, folder):
+    """{engine: status} of the claim that A costs at least a fifth more, of one run of the whole plan."""
+    engines = [engine | {"session": 0.05} for engine in ENGINES]
+    cells = lr.plan(PARAMS | {"backends": engines, "seed": seed, "energy_window_s": None})
+    sessions = economy.sessions_of_mix(lr.read(lr.measure(cells, folder / f"{seed}.jsonl", progress=False)), MIX)
+    rows = economy.relative(sessions, C).itertuples()
+    return {row.engine: claim("id", "text", ranks.inverse(row.ratio), above=1.2).status for row in rows}
+
+
+def test_three_repeats_give_the_same_verdict_for_every_claim_that_is_decided(tmp_path):
+    found = [verdicts(seed, tmp_path) for seed in range(3)]
+    for engine, truth in ((A, "supported"), (B, "refuted")):
+        said = [statuses[engine] for statuses in found]
+        assert set(said) <= {truth, "undecided"} and truth in said
