@@ -56,18 +56,27 @@ def capacity(frame, ttft_s, demand_per_s=None):
     engines meets the goal. Rows without both `prefill` and `e2e` are left out.
     """
     rows = []
-    for key, part in steady(frame).groupby(BY, observed=True, sort=True):
+    for who, part in _by_size(frame):
         sessions = [_session(one, ttft_s) for _, one in part.groupby("session")]
         sessions = pd.DataFrame([s for s in sessions if s])
         if len(sessions):
             rate = center_of_sessions(sessions["rate"])
-            rows.append(dict(zip(BY, key)) | {
+            rows.append(who | {
                 "service_s": sessions["service_s"].mean(), "prefill_s": sessions["prefill_s"].mean(),
                 "spread": sessions["spread"].mean(), "largest_rate": rate,
                 "utilisation": rate.value * sessions["service_s"].mean(),
                 "saturated_rate": 1 / sessions["service_s"].mean(), "sessions": len(sessions),
             } | _engines(demand_per_s, rate, sessions["service_s"].mean()))  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _by_size(frame):
+    """(names, steady calls) of each engine, model and scenario; an engine's models by size where the frame tells it."""
+    size = [name for name in ("params_measured",) if name in frame]
+    order = [*BY[:3], *size, *BY[3:]]
+    for key, part in steady(frame).groupby(order, observed=True, sort=True, dropna=False):
+        who = dict(zip(order, key))
+        yield {name: who[name] for name in BY}, part
 
 
 def _engines(demand, rate, service_s):
@@ -93,8 +102,8 @@ def waits(frame, utilisations=UTILISATIONS):
     ttft_s, the mean time to the first token, an Estimate over sessions. Times in seconds.
     """
     rows = []
-    for key, part in steady(frame).groupby(BY, observed=True, sort=True):
-        who = dict(zip(BY, key)) | ({"params_measured": part["params_measured"].iloc[0]} if "params_measured" in part else {})
+    for who, part in _by_size(frame):
+        who |= {"params_measured": part["params_measured"].iloc[0]} if "params_measured" in part else {}
         sessions = [one for one in (_times(one) for _, one in part.groupby("session")) if one]
         for busy in utilisations if sessions else ():
             found = pd.DataFrame([_wait(*one, busy) for one in sessions])
