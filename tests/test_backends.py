@@ -1,16 +1,24 @@
 """One suite over all engines: what each must do on the same small model, given the same token ids."""
 
+import dataclasses
 import gc
 import importlib
 import math
+import sys
 import weakref
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "servers"))
+import asking  # noqa: E402
+from stand_in import running  # noqa: E402
 
 from llmresearch import backends, matrix, models, worker
 from llmresearch.backends import BACKENDS, backend
 from llmresearch.records import LlmResearchError
 from llmresearch.worker import FORCED_PROMPT, FORCED_STEPS
+from tests.engine_cells import run
 
 VOCAB, PROMPT, NEW, BATCH = 211, 12, 5, 2
 SMALL = {"name": "small", "seeded": True, "layers": 1, "hidden": 64, "heads": 2, "vocab": VOCAB}
@@ -53,12 +61,7 @@ def ran(name, folder):
     engine.start(asked, ROWS)
     found = {}
     for phase in [*PHASES, "decode", "e2e", "prefill"]:
-        engine.prepare(phase)
-        engine.marks.clear()
-        engine.settle()
-        tokens = getattr(engine, phase)()
-        engine.settle()
-        now = engine.output(), tokens, len(engine.marks)
+        now = run(engine, phase)
         assert found.setdefault(phase, now) == now, f"{phase} gave other ids the second time"
     return engine, found
 
@@ -174,6 +177,39 @@ def test_a_request_longer_than_the_model_is_refused(measured):
     against_reference(name)
     with pytest.raises(LlmResearchError, match=r"1034 tokens asked|1,034 tokens asked"):
         engine.start(cell(name), [models.seeded_ids(VOCAB, 1029, seed=1)])
+
+
+@pytest.mark.parametrize("ids, words", [
+    ([[1, 2, 3], [4]], r"prompts of \[3, 1\] tokens are no batch. Give rows of one length."),
+    ([[]], r"prompts of \[0\] tokens are no batch"), ([], r"prompts of \[\] tokens are no batch"),
+    ([[1, VOCAB]], "id 211 is outside the vocabulary of 211. Use this model's own ids."),
+])  # fmt: skip
+def test_a_wrong_shape_is_refused_and_the_engine_works_on(measured, ids, words):
+    name, engine, found = measured
+    against_reference(name)
+    with pytest.raises(LlmResearchError, match=rf"^{name}: {words}"):
+        engine.start(cell(name), ids)
+    engine.start(cell(name), ROWS)
+    assert run(engine, "e2e")[0] == found["e2e"][0]
+
+
+def test_a_precision_that_no_kernel_has_is_refused_with_those_there_are(measured):
+    name, engine, _ = measured
+    against_reference(name)
+    reason = engine.refuses(dataclasses.replace(cell(name), dtype="int3"))
+    assert reason.startswith(f"{name}: ") and "int3" in reason and "fp32" in reason
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_gives_the_asked_for_tokens_with_evidence_and_takes_one_prompt_a_request(name):
+    with running(owner="vllm") as server:
+        asked = asking.cell(name, server.url, new_tokens=NEW, **({"tag": "small"} if name == "ollama" else {}))
+        engine, calls = asking.measured(asked)
+        refused = engine.refuses(dataclasses.replace(asked, batch=2))
+    assert {phase: {call.tokens for call in found} for phase, found in calls.items()} == {
+        "prefill": {100}, "decode": {NEW}, "e2e": {NEW}}  # fmt: skip
+    assert engine.evidence()["engine"] in ("ollama", "vllm") and "stand-in" in engine.evidence()["stand_in"]
+    assert refused == f"{name}: a request carries one prompt. Use batch: 1, with concurrency for several at once."
 
 
 def test_a_worker_turns_an_absent_engine_into_a_refused_record(monkeypatch):

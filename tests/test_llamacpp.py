@@ -193,8 +193,9 @@ def test_more_tokens_than_positions_is_refused_before_it_runs(loaded):
 
 
 @needs_engine
-def test_ids_outside_the_vocabulary_fail_and_the_next_call_works(loaded):
-    loaded.start(cell(), [[5, 999_999]])
+def test_a_decode_that_fails_says_so_and_the_next_call_works(loaded):
+    loaded.start(cell(), [[5, 7]])
+    loaded.rows = [[5, 999_999]]
     loaded.prepare("prefill")
     with pytest.raises(RuntimeError, match="failed to decode"):
         loaded.prefill()

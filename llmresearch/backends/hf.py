@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..records import LlmResearchError
+from .prompts import batch_of
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
@@ -90,8 +91,9 @@ class Hf:
 
     def start(self, cell, ids):
         """Untimed: take the prompt, ids[batch][token], for the calls that follow."""
-        self._check_length(len(ids[0]) + cell.new_tokens)
-        self.batch, self.prompt_tokens, self.new_tokens = len(ids), len(ids[0]), cell.new_tokens
+        self.batch, self.prompt_tokens = batch_of(self.name, ids, len(self.model.get_input_embeddings().weight))
+        self.new_tokens = cell.new_tokens
+        self._check_length(self.prompt_tokens + self.new_tokens)
         self.prompt = self.torch.tensor(ids, dtype=self.torch.long)
         self.cache, self._after_prompt = None, None
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..records import LlmResearchError
 from . import gguf_files, llama_context
+from .prompts import batch_of
 
 PACKAGE = "llama-cpp-python==0.3.36"
 UBATCH = 512  # llama.cpp's own default
@@ -80,12 +81,8 @@ class LlamaCpp:
 
     def start(self, cell, ids):
         """Untimed: take the prompt, ids[batch][token], for the calls that follow."""
-        self.rows, self.batch, self.prompt_tokens, self.new_tokens = (
-            ids,
-            len(ids),
-            len(ids[0]),
-            cell.new_tokens,
-        )
+        self.batch, self.prompt_tokens = batch_of(self.name, ids, self.model.vocabulary)
+        self.rows, self.new_tokens = ids, cell.new_tokens
         self._room(self.batch, self.prompt_tokens + cell.new_tokens + 1)
 
     def _room(self, sequences, length):
