@@ -160,18 +160,27 @@ def many_engines(count, base, slower, seed=3, noise=0.06):
 
 def test_a_choice_is_corrected_for_every_question_of_the_table():
     alone = many_engines(1, 1.0, 2.0)
-    assert depth.decisions(alone, "fake:1 cpu fp32")["choice"].tolist() == ["fake:0 cpu fp32"]
     beside = pd.concat([alone.assign(scenario=f"s{k}") for k in range(20)])
-    found = depth.decisions(beside, "fake:1 cpu fp32")
-    assert set(found["choice"]) == {"no winner"} and (found["times_as_fast_low"] > 1).all()
+    for reference in ("fake:1 cpu fp32", "ort cuda fp16"):
+        assert depth.decisions(alone, reference)["choice"].tolist() == ["fake:0 cpu fp32"]
+        found = depth.decisions(beside, reference)
+        assert set(found["choice"]) == {"no winner"} and (found["times_as_fast_low"] > 1).all()
 
 
-def test_no_decision_chooses_what_the_table_of_scenarios_leaves_open():
-    for seed in range(3):
+def test_decisions_and_the_table_of_scenarios_say_the_same_of_the_reference():
+    seen = set()
+    for seed, reference in ((0, "fake:3 cpu fp32"), (1, "fake:3 cpu fp32"), (2, "fake:0 cpu fp32")):
         frame = pd.concat([many_engines(3, 1.0, 1.5, seed=10 * seed + k).assign(scenario=f"s{k}") for k in range(4)])
-        chosen = depth.decisions(frame, "fake:3 cpu fp32").set_index("scenario")["choice"]
-        table = depth.speedups(frame, "fake:3 cpu fp32", ["model", "phase", "scenario"]).set_index(["scenario", "engine"])["verdict"]
-        assert all(table[key] == "faster" for key in chosen[chosen != "no winner"].items())
+        table = depth.speedups(frame, reference, ["model", "phase", "scenario"]).set_index(["scenario", "engine"])["verdict"]
+        for row in depth.decisions(frame, reference).itertuples():
+            same = str(row.not_told_apart).split("; ")
+            others = [name for name in (f"fake:{k} cpu fp32" for k in range(4)) if name != reference]
+            if reference == "fake:0 cpu fp32":
+                assert {name for name in others if table[row.scenario, name] == "undecided"} == set(same) & set(others)
+            else:
+                assert (table[row.scenario, "fake:0 cpu fp32"] == "faster") == (reference not in same)
+            seen.add(row.choice)
+    assert len(seen) == 2
 
 
 def test_an_interval_as_tested_holds_one_exactly_where_the_verdict_is_open():

@@ -10,22 +10,22 @@ from ..stats.summaries import summary
 from .artefacts import labels
 from .names import with_engine
 from .quality import perplexity_results
-from .speed import ALPHA
+from .speed import ALPHA, speedups
 
 KEYS = ["model", "scenario", "phase"]
 COLUMNS = [*KEYS, "choice", "median", "low", "high", "next_best", "times_as_fast", "times_as_fast_low", "times_as_fast_high",
            "not_told_apart", "quality", "left_out", "sessions"]  # fmt: skip
-PAIRS = ["engine", "baseline", "ratio", "low", "high", "p"]
 
 
 def decisions(frame, reference):
     """One row per model, scenario and phase: the engine to choose, or 'no winner' with those not told apart.
 
-    The engine with the least median is chosen when every other one is shown slower, paired by session. Holm's correction
-    runs over all these comparisons and all those with `reference`, so that no row chooses what a smaller table of the
-    same comparisons leaves open. Left out, by name and reason: engines whose evidence contradicts their label, those
-    whose perplexity gate has failed or is undecided, and those whose every call was disturbed. `quality` is the chosen
-    engine's gate on this model, or why it was not judged. One row a question: no two rows can disagree.
+    The engine with the least median is chosen when every other one is shown slower, paired by session. Against
+    `reference` the verdict is that of `speedups` by scenario, so that this table and that one cannot disagree; among the
+    others Holm's correction runs over all comparisons with the best of each row. Left out, by name and reason: engines
+    whose evidence contradicts their label, those whose perplexity gate has failed or is undecided, and those whose every
+    call was disturbed. `quality` is the chosen engine's gate on this model, or why it was not judged. One row a question:
+    no two rows can disagree.
     """
     quality, barred = _quality(frame, reference), _barred(frame)
     ran, used = with_engine(frame[frame["status"] == "ok"]), with_engine(steady(frame))
@@ -35,56 +35,48 @@ def decisions(frame, reference):
         out = {e: why for e in asked["engine"].unique() if (why := barred.get((e, key[0])) or _unfit(quality.get((e, key[0]))))}
         part = calls.get(key, used.head(0))
         out |= {e: "all its calls were disturbed" for e in asked["engine"].unique() if e not in out and e not in set(part["engine"])}
-        questions.append(_question(key, out, part, reference))
-    slower = _shown_slower(questions)
+        questions.append(_question(key, out, part[~part["engine"].isin(out)]))
+    slower = _shown_slower(questions, speedups(frame, reference, KEYS), reference)
     return pd.DataFrame([_row(question, slower[k], quality) for k, question in enumerate(questions)], columns=COLUMNS)
 
 
-def _question(key, out, part, reference):
-    """What a row is decided by: medians, best first, and every comparison with the best and with the reference."""
-    fit = part[~part["engine"].isin(out)]
-    times = summary(fit, "engine").sort_values("median", ignore_index=True) if len(fit) else pd.DataFrame()
-    best = times["engine"].iloc[0] if len(times) else None
-    pairs = _pairs(fit, best)
-    if best != reference:
-        more = _pairs(part, reference)
-        pairs = pd.concat([pairs, more[more["engine"] != best]])  # with the best it stands above, turned round
-    return {"key": key, "out": out, "times": times, "pairs": pairs, "sessions": int(fit["session"].nunique())}
+def _question(key, out, fit):
+    """What a row is decided by: medians, best first, and every other engine's time over the best's, not yet corrected."""
+    times = summary(fit, "engine").sort_values("median", ignore_index=True) if len(fit) else pd.DataFrame({"engine": []})
+    names = list(times["engine"])
+    pairs = compare(fit, names[0], by=[], between="engine", correction="none").set_index("engine") if names[1:] else None
+    return {"key": tuple(map(str, key)), "out": out, "times": times, "names": names, "pairs": pairs, "sessions": int(fit["session"].nunique())}
 
 
-def _pairs(part, baseline):
-    """Every other engine's time over the baseline's, with p-values not yet corrected."""
-    if baseline not in set(part["engine"]) or part["engine"].nunique() < 2:
-        return pd.DataFrame({name: pd.Series(dtype=object if name in PAIRS[:2] else float) for name in PAIRS})
-    return pd.DataFrame(compare(part, baseline, by=[], between="engine", correction="none"))[PAIRS]
-
-
-def _shown_slower(questions):
-    """For each question the engines shown slower than its best, corrected over all questions at once."""
-    p = np.concatenate([np.empty(0), *(q["pairs"]["p"].to_numpy(float) for q in questions)])
-    sure = np.split(adjust(p) < ALPHA, np.cumsum([len(q["pairs"]) for q in questions])[:-1])
-    return [set(q["pairs"]["engine"][s & (q["pairs"]["ratio"] > 1).to_numpy() & _with_best(q)]) for q, s in zip(questions, sure)]
-
-
-def _with_best(question):
-    best = question["times"]["engine"].iloc[0] if len(question["times"]) else None
-    return (question["pairs"]["baseline"] == best).to_numpy()
+def _shown_slower(questions, table, reference):
+    """For each question the engines shown slower than its best."""
+    told = dict(zip(zip(*(table[name].astype(str) for name in (*KEYS, "engine"))), table["verdict"]))
+    mine = [(k, name) for k, q in enumerate(questions) for name in q["names"][1:] if reference not in (name, q["names"][0])]
+    p = adjust([questions[k]["pairs"].loc[name, "p"] for k, name in mine])
+    own = {pair for pair, value in zip(mine, p) if value < ALPHA and questions[pair[0]]["pairs"].loc[pair[1], "ratio"] > 1}
+    found = []
+    for k, q in enumerate(questions):
+        best = q["names"][0] if q["names"] else None
+        as_told = {reference} if told.get((*q["key"], best)) == "faster" else set()
+        if best == reference:
+            as_told = {name for name in q["names"][1:] if told.get((*q["key"], name)) == "slower"}
+        found.append(as_told | {name for place, name in own if place == k})
+    return found
 
 
 def _row(question, slower, quality):
     """The decision among the engines of one row."""
-    row = dict(zip(KEYS, map(str, question["key"]))) | {
+    row = dict(zip(KEYS, question["key"])) | {
         "left_out": "; ".join(f"{e}: {why}" for e, why in question["out"].items()) or None, "sessions": question["sessions"],
         "choice": "no winner"}  # fmt: skip
-    times = question["times"]
-    if not len(times):
+    if not question["names"]:
         return row
-    best, others = times.iloc[0], list(times["engine"][1:])
+    best, others = question["times"].iloc[0], question["names"][1:]
     judged = {"quality": _words(quality.get((best["engine"], row["model"])))}
     row |= {"median": best["median"], "low": best["low"], "high": best["high"]}
     if not others:
         return row | judged | {"choice": f"no choice: only {best['engine']} is left"}
-    second = question["pairs"][_with_best(question)].set_index("engine").loc[others[0]]
+    second = question["pairs"].loc[others[0]]
     row |= {"next_best": others[0], "times_as_fast": second["ratio"], "times_as_fast_low": second["low"],
             "times_as_fast_high": second["high"]}  # fmt: skip
     if open_ := [name for name in others if name not in slower]:
