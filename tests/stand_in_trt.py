@@ -253,7 +253,7 @@ class Driver:
     """The four calls of libcuda that record and replay."""
 
     def __init__(self):
-        self.graphs, self.launches = {}, 0
+        self.graphs, self.launches, self.made = {}, 0, 0
 
     def cuStreamBeginCapture_v2(self, stream, mode):
         streams[stream.value].recorded = []
@@ -261,7 +261,8 @@ class Driver:
 
     def cuStreamEndCapture(self, stream, graph):
         found = streams[stream.value]
-        graph._obj.value = 1 + len(self.graphs)
+        self.made += 1
+        graph._obj.value = self.made
         self.graphs[graph._obj.value], found.recorded = found.recorded, None
         return 0
 
@@ -276,6 +277,7 @@ class Driver:
         return 0
 
     def cuGraphExecDestroy(self, made):
+        del self.graphs[made.value]  # what was recorded holds its context, and that the engine
         return 0
 
     def cuGraphDestroy(self, graph):

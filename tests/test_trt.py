@@ -1,8 +1,10 @@
 """TensorRT: RTX builds for real, without a GPU; running is tried on a stand-in for TensorRT and the GPU (no GPU here)."""
 
+import gc
 import json
 import re
 import sys
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -186,6 +188,17 @@ def test_one_engine_serves_all_cells_of_a_process(gpt2, driver):
     engine.start(cell(), PROMPTS)
     assert run(engine, "e2e") == first
     assert engine.evidence()["profiles"] == {"batch": [1, 2, 2], "tokens": [1, 99, 128], "slots": [64, 100, 128]}
+
+
+def test_loading_again_lets_go_of_the_first_engine(gpt2, driver):
+    engine = started(gpt2)
+    whole, first = run(engine, "e2e"), weakref.ref(engine.engine)
+    engine.load(cell(), gpt2)
+    engine.start(cell(), PROMPTS)
+    gc.collect()
+    assert first() is None and run(engine, "e2e") == whole
+    engine.close()
+    assert driver.graphs == {}
 
 
 @pytest.mark.parametrize("ids, words", [
