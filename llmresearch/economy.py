@@ -174,13 +174,24 @@ def carbon(energies, grids):
 
 
 def energy_table(frame):
-    """Energy by phase: joules per token above idle, kWh per million, tokens per kWh, watts."""
+    """Energy by phase: joules per token above idle and with idle, kWh per million, tokens per kWh, watts.
+
+    kWh and tokens per kWh are above idle; tokens per kWh has no upper end where the joules may be none.
+    """
     found = joules.per_token(frame)
     each = found["joules_per_token"]
-    per_kwh = [KWH_J / e.value if e.value > 0 else NAN for e in each]
-    found = found.assign(kwh_per_million=[kwh(times(e, MILLION)) for e in each], tokens_per_kwh=per_kwh)
-    shown = ["phase", "sessions", "joules_per_token", "kwh_per_million", "tokens_per_kwh", "watts"]
-    return found[[*CHOICE, *shown]]
+    million, per_kwh = [kwh(times(e, MILLION)) for e in each], [_per_kwh(e) for e in each]
+    found = found.assign(kwh_per_million=million, tokens_per_kwh=per_kwh)
+    shown = ["joules_per_token", "with_idle", "kwh_per_million", "tokens_per_kwh", "watts"]
+    return found[[*CHOICE, "phase", "sessions", *shown]]
+
+
+def _per_kwh(joule):
+    """Tokens per kWh of an Estimate of joules per token; unknown where that is not above zero."""
+    value, low, high = (KWH_J / x if x > 0 else math.inf if x <= 0 else NAN
+                        for x in (joule.value, joule.high, joule.low))  # fmt: skip
+    ends = (value, low, high) if math.isfinite(value) else (NAN, NAN, NAN)
+    return Estimate(*ends, joule.n, joule.unit_of_replication, joule.method)
 
 
 def counters(frame):

@@ -25,13 +25,14 @@ def named(frame):
 def windows(frame):
     """One row per cell, session and phase that ran: joules_per_token above idle, and why where it is unknown.
 
-    low and high hold the counter's ends and the preparation inside of the window; watts above idle, idle_w,
-    tokens and the counter stand beside.
+    low and high hold the counter's ends and the preparation inside of the window. idle_joules_per_token is
+    what the device draws at rest in the time of the calls; watts above idle, idle_w, tokens and the counter
+    stand beside.
     """
     ran = frame[(frame["status"] == "ok") & frame["phase"].notna()]
     ran = named(ran.assign(session=session_labels(ran))).drop_duplicates(["cell_id", "session", "phase"])
-    columns = [*CHOICE, "cell_id", "session", "phase", "joules_per_token", "low", "high", "watts", "idle_w", "tokens",
-               "counter", "why"]  # fmt: skip
+    columns = [*CHOICE, "cell_id", "session", "phase", "joules_per_token", "low", "high",
+               "idle_joules_per_token", "watts", "idle_w", "tokens", "counter", "why"]  # fmt: skip
     rows = [{name: getattr(row, name) for name in columns[:6]} | _window(row.evidence or {}, str(row.phase))
             for row in ran.itertuples()]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
@@ -39,8 +40,8 @@ def windows(frame):
 
 def _window(evidence, phase):
     found = evidence.get("energy") or {"unknown": NOT_ASKED}
-    blank = dict.fromkeys(["joules_per_token", "low", "high", "watts", "idle_w"], NAN)
-    blank |= {"tokens": 0, "counter": None}
+    names = ["joules_per_token", "low", "high", "idle_joules_per_token", "watts", "idle_w"]
+    blank = dict.fromkeys(names, NAN) | {"tokens": 0, "counter": None}
     if "unknown" in found or phase not in found:
         return blank | {"why": found.get("unknown", NOT_ASKED)}
     record, about = found[phase], found["counter"]
@@ -50,7 +51,8 @@ def _window(evidence, phase):
         return blank | {"why": net.reason}
     per = [joules / record["tokens"] for joules in _without_preparing(net, record)]
     found = dict(zip(["joules_per_token", "low", "high"], per))
-    return blank | found | {"watts": net.joules / net.seconds, "why": None}
+    idle = idle_w * record["calls_s"] / record["tokens"]
+    return blank | found | {"idle_joules_per_token": idle, "watts": net.joules / net.seconds, "why": None}
 
 
 def _above_idle(found, record):
@@ -92,18 +94,25 @@ def over_sessions(values, lows, highs, why=()):
 def per_token(frame):
     """One row per engine, model, scenario and phase: joules_per_token, an Estimate over sessions, or why not.
 
-    Beside it sessions, watts above idle, idle_w and the counter.
+    with_idle: all that the device drew during the calls, per token. Beside them sessions, watts above idle,
+    idle_w and the counter.
     """
-    columns = [*CHOICE, "phase", "sessions", "joules_per_token", "watts", "idle_w", "counter", "why"]
+    values = ["joules_per_token", "with_idle", "watts", "idle_w", "counter", "why"]
     rows = []
     for key, part in windows(frame).groupby([*CHOICE, "phase"], observed=True, sort=True):
         found = over_sessions(part["joules_per_token"], part["low"], part["high"], part["why"])
         rows.append(dict(zip([*CHOICE, "phase"], key)) | {
-            "sessions": found.n, "joules_per_token": found,
+            "sessions": found.n, "joules_per_token": found, "with_idle": _with_idle(part),
             "watts": part["watts"].median(), "idle_w": part["idle_w"].median(),
             "counter": part["counter"].dropna().iloc[0] if part["counter"].notna().any() else None,
             "why": None if found.n else found.method})  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*CHOICE, "phase", "sessions", *values])
+
+
+def _with_idle(part):
+    """Joules per token of all that the device drew during the calls, as an Estimate over sessions."""
+    ends = [part[name] + part["idle_joules_per_token"] for name in ("joules_per_token", "low", "high")]
+    return over_sessions(*ends, part["why"])
 
 
 def of_mix(frame, mix):

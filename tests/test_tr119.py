@@ -134,6 +134,21 @@ def test_joules_per_token_are_the_power_above_idle_over_the_rate(frame):
     assert (found["watts"], found["idle_w"]) == (pytest.approx(240.0, rel=0.002), pytest.approx(60.0))
 
 
+def test_with_idle_is_all_that_the_device_drew(frame):
+    found = row(economy.energy_table(frame), A, phase="decode")
+    assert found["with_idle"].value == pytest.approx(300.0 / DECODE, rel=0.005)
+    assert found["with_idle"].low <= 300.0 / DECODE <= found["with_idle"].high
+    assert math.isnan(row(economy.energy_table(frame), C, phase="decode")["with_idle"].value)
+
+
+def test_tokens_per_kwh_have_no_upper_end_where_the_joules_may_be_none(frame):
+    found = row(economy.energy_table(frame), A, phase="decode")["tokens_per_kwh"]
+    assert found.value == pytest.approx(3.6e6 * DECODE / 240.0, rel=0.005) and found.low < found.value < found.high
+    unsure = economy._per_kwh(Estimate(0.04, -0.07, 0.15, 3, "session", "t"))
+    assert (unsure.value, unsure.low, unsure.high) == (9e7, 2.4e7, math.inf)
+    assert math.isnan(economy._per_kwh(Estimate(-0.01, -0.07, 0.05, 3, "session", "t")).value)
+
+
 def test_without_a_counter_energy_is_unknown_and_says_why(frame):
     found = row(joules.per_token(frame), C, phase="decode")
     assert math.isnan(found["joules_per_token"].value) and "no power was given" in found["why"]
