@@ -1,10 +1,12 @@
 """How many requests an hour one engine can take before its users wait too long: a queue, not perfect packing.
 
-Requests that arrive at random (Poisson) and are served one after the other form an M/G/1 queue. Their mean waiting time is
+Requests that arrive at random (Poisson) and are served one after the other form an M/G/1 queue. Their mean
+waiting time is
 
     W = rate · E[S²] / (2 · (1 − utilisation)),   utilisation = rate · E[S]      (Pollaczek 1930, Khinchine 1932)
 
-with S the measured time of a whole request, its spread included. The first token comes after the wait and the prefill.
+with S the measured time of a whole request, its spread included. The first token comes after the wait and the
+prefill.
 """
 
 import numpy as np
@@ -30,13 +32,16 @@ def waiting(service, rate):
     """
     service = np.asarray(service, dtype=float)
     if not service.size or not (service > 0).all() or rate < 0:
-        raise NoService("queueing: service times must be seconds above 0, and the rate 0 or more. Check the unit.")
+        raise NoService(
+            "queueing: service times must be seconds above 0, and the rate 0 or more. Check the unit."
+        )
     busy = rate * service.mean()
     return float(rate * (service**2).mean() / (2 * (1 - busy))) if busy < 1 else np.inf
 
 
 def largest_rate(service, wait_s):
-    """Arrivals per second at which the mean wait is `wait_s`; 0 where even an idle engine is too late (wait_s <= 0).
+    """Arrivals per second at which the mean wait is `wait_s`; 0 where even an idle engine is too late (wait_s
+    <= 0).
 
     W solved for the rate: 2w / (E[S²] + 2w·E[S]).
     """
@@ -47,13 +52,15 @@ def largest_rate(service, wait_s):
 
 
 def capacity(frame, ttft_s, demand_per_s=None):
-    """One row per engine, model and scenario: what one engine can take with a mean time to the first token of `ttft_s`.
+    """One row per engine, model and scenario: what one engine can take with a mean time to the first token of
+    `ttft_s`.
 
-    Columns: service_s, prefill_s (means of steady calls), spread (variance of S over its squared mean), largest_rate
-    (arrivals per second, an Estimate over sessions), utilisation at it, and saturated_rate (1 / E[S]: perfect packing,
-    where waiting has no end). With `demand_per_s` requests per second, spread at random over equal engines: engines, and
-    engines_at_most (at the low edge of the rate), beside packed, which perfect packing would need; nan where no number of
-    engines meets the goal. Rows without both `prefill` and `e2e` are left out.
+    Columns: service_s, prefill_s (means of steady calls), spread (variance of S over its squared mean),
+    largest_rate (arrivals per second, an Estimate over sessions), utilisation at it, and saturated_rate (1 /
+    E[S]: perfect packing, where waiting has no end). With `demand_per_s` requests per second, spread at
+    random over equal engines: engines, and engines_at_most (at the low edge of the rate), beside packed,
+    which perfect packing would need; nan where no number of engines meets the goal. Rows without both
+    `prefill` and `e2e` are left out.
     """
     rows = []
     for who, part in _by_size(frame):
@@ -71,7 +78,9 @@ def capacity(frame, ttft_s, demand_per_s=None):
 
 
 def _by_size(frame):
-    """(names, steady calls) of each engine, model and scenario; an engine's models by size where the frame tells it."""
+    """(names, steady calls) of each engine, model and scenario; an engine's models by size where the frame
+    tells it.
+    """
     size = [name for name in ("params_measured",) if name in frame]
     order = [*BY[:3], *size, *BY[3:]]
     for key, part in steady(frame).groupby(order, observed=True, sort=True, dropna=False):
@@ -88,18 +97,20 @@ def _engines(demand, rate, service_s):
 
 
 def _session(part, ttft_s):
-    """What one process says: moments of its requests and the rate it can take; None without requests or prefills."""
+    """What one process says: moments of its requests and the rate it can take; None without requests or
+    prefills.
+    """
     times = _times(part)
     if times is None:
         return None
     service, prefill_s = times
-    return {"service_s": service.mean(), "prefill_s": prefill_s, "spread": service.var() / service.mean() ** 2,
-            "rate": largest_rate(service, ttft_s - prefill_s)}  # fmt: skip
+    return {"service_s": service.mean(), "prefill_s": prefill_s,
+            "spread": service.var() / service.mean() ** 2, "rate": largest_rate(service, ttft_s - prefill_s)}  # fmt: skip
 
 
 def waits(frame, utilisations=UTILISATIONS):
-    """One row per engine, model, scenario and utilisation: rate (arrivals per second) and wait_s, means over sessions, and
-    ttft_s, the mean time to the first token, an Estimate over sessions. Times in seconds.
+    """One row per engine, model, scenario and utilisation: rate (arrivals per second) and wait_s, means over
+    sessions, and ttft_s, the mean time to the first token, an Estimate over sessions. Times in seconds.
     """
     rows = []
     for who, part in _by_size(frame):
@@ -108,7 +119,8 @@ def waits(frame, utilisations=UTILISATIONS):
         for busy in utilisations if sessions else ():
             found = pd.DataFrame([_wait(*one, busy) for one in sessions])
             rows.append(who | {"utilisation": busy, "rate": found["rate"].mean(),
-                        "wait_s": found["wait_s"].mean(), "ttft_s": center_of_sessions(found["ttft_s"])})  # fmt: skip
+                        "wait_s": found["wait_s"].mean(),
+                        "ttft_s": center_of_sessions(found["ttft_s"])})  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -1,8 +1,9 @@
-"""What bounds each engine: reading weights, computing, or neither, told by a roofline measured in the same run.
+"""What bounds each engine: reading weights, computing, or neither, told by a roofline measured in the same
+run.
 
 Of each call the least time is known: its bytes over the machine's bandwidth, its operations over its peak
-(plausibility.bounds). Where that explains at least HALF of the time, the call is bound by it; where it explains less,
-the rest is overhead: launches, Python, kernels that reach neither.
+(plausibility.bounds). Where that explains at least HALF of the time, the call is bound by it; where it
+explains less, the rest is overhead: launches, Python, kernels that reach neither.
 """
 
 import numpy as np
@@ -19,55 +20,62 @@ HALF = 0.5  # of a call's time; a line drawn before measuring
 def shares(frame, ceilings):
     """One row per engine, model, scenario and phase: the share of each limit reached, and the regime.
 
-    `ceilings`: {device: the roofline's facts}, as the run's sidecar has them. Columns: median_s, least_s, `memory` and
-    `compute` (Estimates of share over sessions), share with share_low and share_high (the larger of the two),
-    fits_cache, regime: memory-bound, compute-bound, overhead-bound, undecided, unknown without a roofline, or
-    beyond the limit: faster than this machine can be (a clock that is not its own, or a record that is wrong).
-    Sorted by engine, phase and size.
+    `ceilings`: {device: the roofline's facts}, as the run's sidecar has them. Columns: median_s, least_s,
+    `memory` and `compute` (Estimates of share over sessions), share with share_low and share_high (the larger
+    of the two), fits_cache, regime: memory-bound, compute-bound, overhead-bound, undecided, unknown without a
+    roofline, or beyond the limit: faster than this machine can be (a clock that is not its own, or a record
+    that is wrong). Sorted by engine, phase and size.
     """
     used = steady(frame)
     rows = []
     for key, part in used.groupby(BY, observed=True, sort=True):
         found = dict(zip(BY, key))
-        rows.append(found | _judged(part, (ceilings or {}).get(found["device"]) or {}, float(found["params_measured"] or 0)))
+        ceiling, params = (ceilings or {}).get(found["device"]) or {}, float(found["params_measured"] or 0)
+        rows.append(found | _judged(part, ceiling, params))
     table = pd.DataFrame(rows, columns=None if rows else [*BY, "regime"])
     return table.sort_values(["backend", "device", "dtype", "phase", "params_measured"], ignore_index=True)
 
 
 def ceiling_table(ceilings):
-    """One row per limit of a device: memory bandwidth (the faster of reading and copying), last-level cache, and for each
-    precision the peak of matrix products; a device that could not be measured has one row with its reason.
+    """One row per limit of a device: memory bandwidth (the faster of reading and copying), last-level cache,
+    and for each precision the peak of matrix products; a device that could not be measured has one row with
+    its reason.
     """
     rows = []
     for device, facts in (ceilings or {}).items():
-        found = {"memory, bytes per second": facts.get("bytes_per_s"), "last-level cache, bytes": facts.get("cache_bytes")}
+        found = {"memory, bytes per second": facts.get("bytes_per_s")}
+        found |= {"last-level cache, bytes": facts.get("cache_bytes")}
         peaks = (facts.get("flops_per_s") or {}).items()
         found |= {f"matrix products in {dtype}, operations per second": flops for dtype, flops in peaks}
+        shown = {limit: value for limit, value in found.items() if value or limit.startswith("memory")}
         rows += [{"device": device, "limit": limit, "value": value, "why not": facts.get("refused") or ""}
-                 for limit, value in found.items() if value is not None or limit.startswith("memory")]  # fmt: skip
+                 for limit, value in shown.items()]  # fmt: skip
     return pd.DataFrame(rows, columns=["device", "limit", "value", "why not"])
 
 
 def output_weights(frame):
-    """{model: weights of the output embedding}, as the records say; an engine may apply them to a prompt's last token only.
+    """{model: weights of the output embedding}, as the records say; an engine may apply them to a prompt's
+    last token only.
 
     Without them a prompt is sure of little work, and none of its time is explained by computing.
     """
     if "evidence" not in frame:
         return {}
     cells = frame.drop_duplicates(["model", "cell_id"])
-    said = {model: (evidence or {}).get("output_weights") for model, evidence in zip(cells["model"], cells["evidence"])}
+    pairs = zip(cells["model"], cells["evidence"])
+    said = {model: (evidence or {}).get("output_weights") for model, evidence in pairs}
     return {model: float(weights) for model, weights in said.items() if weights}
 
 
 def under_the_roof(table, device, ceiling):
     """The rows of `shares` whose device and precision `ceiling` bounds, as points for `figures.roofline`.
 
-    Adds series (engine, precision and phase), flops_per_byte, and flops_per_s with flops_per_s_low and _high: the least
-    work of a call over its measured time. Empty where no peak of the precision was measured.
+    Adds series (engine, precision and phase), flops_per_byte, and flops_per_s with flops_per_s_low and _high:
+    the least work of a call over its measured time. Empty where no peak of the precision was measured.
     """
     peaks = ceiling.get("flops_per_s") or {}
-    found = table[(table["device"] == device) & table["dtype"].isin(peaks) & table["regime"].ne("unknown")].copy()
+    known = table["dtype"].isin(peaks) & table["regime"].ne("unknown")
+    found = table[(table["device"] == device) & known].copy()
     if found.empty or "compute" not in found:
         return found.iloc[:0]
     peak = found["dtype"].astype(object).map(peaks).astype(float)
@@ -82,13 +90,15 @@ def under_the_roof(table, device, ceiling):
 def _judged(part, ceiling, params):
     if not ceiling.get("bytes_per_s"):
         return {"median_s": part["seconds"].median(), "regime": "unknown"}
-    judged = plausibility.bounds(part, ceiling["bytes_per_s"], ceiling.get("flops_per_s") or {}, 0, output_weights(part))
+    peaks, output = ceiling.get("flops_per_s") or {}, output_weights(part)
+    judged = plausibility.bounds(part, ceiling["bytes_per_s"], peaks, 0, output)
     memory, compute = (_share(judged, name) for name in ("by_bytes_s", "by_flops_s"))
     larger = max(memory, compute, key=lambda e: np.nan_to_num(e.value, nan=-1.0))
     bytes_ = params * plausibility.BYTES.get(str(part["dtype"].iloc[0]), np.nan)
     cached = bool(bytes_ <= ceiling.get("cache_bytes", 0))
     word = "beyond the limit" if larger.value > plausibility.ROOM and not cached else regime(memory, compute)
-    return {"median_s": part["seconds"].median(), "least_s": judged["bound_s"].median(), "memory": memory, "compute": compute,
+    return {"median_s": part["seconds"].median(), "least_s": judged["bound_s"].median(),
+            "memory": memory, "compute": compute,
             "share": larger.value, "share_low": larger.low, "share_high": larger.high,
             "fits_cache": cached, "regime": word}  # fmt: skip
 
@@ -108,7 +118,8 @@ def regime(memory, compute):
     above = [name for name, side in sides.items() if side == "above"]
     if above:
         return above[0] if len(above) == 1 or memory.value >= compute.value else above[1]
-    return "overhead-bound" if set(sides.values()) <= {"below", "unknown"} and "below" in sides.values() else "undecided"
+    found = set(sides.values())
+    return "overhead-bound" if found <= {"below", "unknown"} and "below" in found else "undecided"
 
 
 def _side(share):

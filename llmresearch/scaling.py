@@ -17,35 +17,43 @@ from .stats.summaries import summary
 ENGINE = ["backend", "device", "dtype"]
 SIZE = ["model", "params_measured"]
 REQUEST = ["prompt_tokens", "new_tokens", "batch"]
+STEADINESS = ("steady", "not-stationary", "too few")
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0, "session", "not measured at two sizes")
-NOT_GROWN = {"smallest": "smallest", "largest": "largest", "sizes": np.nan, "times": NOTHING, "relative": NOTHING}
+NOT_GROWN = {"smallest": "smallest", "largest": "largest", "sizes": np.nan, "times": NOTHING,
+             "relative": NOTHING}  # fmt: skip
 
 
 def scaling_points(frame, scenario=None, phases=None):
-    """One row per engine, model, scenario and phase: median seconds of a call with its interval, sorted by size.
+    """One row per engine, model, scenario and phase: median seconds of a call with its interval, sorted by
+    size.
 
-    `engine` names backend, device and precision in one word; `params_measured` is a float. Calls after warm-up only.
+    `engine` names backend, device and precision in one word; `params_measured` is a float. Calls after
+    warm-up only.
     """
     used = steady(frame)
     used = used[used["scenario"].isin([scenario])] if scenario else used
     used = used[used["phase"].isin(phases)] if phases else used
     found = summary(used, [*ENGINE, *SIZE, "scenario", "phase", *REQUEST])
     if found.empty:
-        return found.reindex(columns=["engine", *ENGINE, *SIZE, "scenario", "phase", *REQUEST, "median", "low", "high", "n"])
+        columns = ["engine", *ENGINE, *SIZE, "scenario", "phase", *REQUEST, "median", "low", "high", "n"]
+        return found.reindex(columns=columns)
     found["params_measured"] = found["params_measured"].astype(float)
     found.insert(0, "engine", found[ENGINE].astype(str).agg(" ".join, axis=1))
     return found.sort_values(["engine", "phase", "scenario", "params_measured"], ignore_index=True)
 
 
 def steady_calls(frame, scenario):
-    """The calls after warm-up of one scenario, with `engine` as in the points: the dots behind the medians."""
+    """The calls after warm-up of one scenario, with `engine` as in the points: the dots behind the medians.
+    """
     used = steady(frame)
     used = used[used["scenario"].isin([scenario])]
     return used.assign(engine=used[ENGINE].astype(str).agg(" ".join, axis=1) if len(used) else None)
 
 
 def named(frame, *columns):
-    """The frame sorted by size, with the words of `columns` as one in `series`: the name of a line or row of a figure."""
+    """The frame sorted by size, with the words of `columns` as one in `series`: the name of a line or row of
+    a figure.
+    """
     words = frame.reindex(columns=[*columns]).astype(str).agg(" ".join, axis=1) if len(frame) else None
     found = frame.assign(series=words)
     return found.sort_values("params_measured", kind="stable") if "params_measured" in found else found
@@ -58,12 +66,15 @@ def laws(points, by="engine"):
 
 
 def law_table(points, by="engine"):
-    """One row per law: exponent with its interval, R², n, what it rests on, the law that AICc prefers, the verdict."""
+    """One row per law: exponent with its interval, R², n, what it rests on, the law that AICc prefers, the
+    verdict.
+    """
     rows = []
     for (name, phase), law in laws(points, by).items():
         loo = np.asarray(law.loo, dtype=float)
         rows.append({
-            by: name, "phase": phase, "exponent": float(law.exponent), "low": law.exponent.low, "high": law.exponent.high,
+            by: name, "phase": phase, "exponent": float(law.exponent),
+            "low": law.exponent.low, "high": law.exponent.high,
             "r2": law.r2, "n": law.n, "theil_sen": law.theil_sen,
             "loo_low": loo.min() if loo.size else np.nan, "loo_high": loo.max() if loo.size else np.nan,
             "largest_leverage": law.leverage.max() if law.leverage.size else np.nan,
@@ -73,7 +84,9 @@ def law_table(points, by="engine"):
 
 
 def rival_laws(points, by="engine"):
-    """One row per engine, phase and law (power, overhead + work, piecewise, log-quadratic): parameters and AICc."""
+    """One row per engine, phase and law (power, overhead + work, piecewise, log-quadratic): parameters and
+    AICc.
+    """
     rows = []
     for (name, phase), part in points.groupby([by, "phase"], observed=True, sort=True):
         found = compare_laws(part["params_measured"], part["median"])
@@ -82,9 +95,10 @@ def rival_laws(points, by="engine"):
 
 
 def growth(frame, family, scenario, by="engine", cells=()):
-    """One row per engine and phase: how much longer the largest model takes than the smallest (`times`, with its
-    interval over sessions), how much larger it is (`sizes`), and `relative`, the first over the second, as Estimates.
-    An engine that measured one size of the family has no row, but where `cells` (the plan) ask for more: a row of nan.
+    """One row per engine and phase: how much longer the largest model takes than the smallest (`times`, with
+    its interval over sessions), how much larger it is (`sizes`), and `relative`, the first over the second,
+    as Estimates. An engine that measured one size of the family has no row, but where `cells` (the plan) ask
+    for more: a row of nan.
     """
     used = steady(frame)
     used = used[used["scenario"].isin([scenario]) & used["model"].isin(family)]
@@ -95,9 +109,10 @@ def growth(frame, family, scenario, by="engine", cells=()):
             continue  # one size does not grow
         small, large = part[sizes == sizes.min()], part[sizes == sizes.max()]
         times, factor = median_ratio(large, small), sizes.max() / sizes.min()
-        relative = replace(times, value=times.value / factor, low=times.low / factor, high=times.high / factor)
+        edges = {edge: getattr(times, edge) / factor for edge in ("value", "low", "high")}
         rows.append({by: " ".join(key[:3]), "phase": key[3], "smallest": small["model"].iloc[0],
-                     "largest": large["model"].iloc[0], "sizes": factor, "times": times, "relative": relative})  # fmt: skip
+                     "largest": large["model"].iloc[0], "sizes": factor, "times": times,
+                     "relative": replace(times, **edges)})  # fmt: skip
     known = {(row[by], row["phase"]) for row in rows}
     missing = [key for key in _planned(cells, family, scenario) if key not in known]
     return pd.DataFrame(rows + [{by: engine, "phase": phase} | NOT_GROWN for engine, phase in missing])
@@ -116,8 +131,8 @@ def _planned(cells, family, scenario):
 def foretold(points, others, by="engine"):
     """What the laws of `points` say of `others` (models outside of the family), beside what was measured.
 
-    Columns: foretold (an Estimate with its prediction interval) and measured, in seconds, their ratio, and whether the size lies in the fitted range
-    (`fitted`) or not (`extrapolated`).
+    Columns: foretold (an Estimate with its prediction interval) and measured, in seconds, their ratio, and
+    whether the size lies in the fitted range (`fitted`) or not (`extrapolated`).
     """
     rows = []
     known = laws(points, by)
@@ -127,10 +142,12 @@ def foretold(points, others, by="engine"):
             continue
         size = row.params_measured
         low, high = law.interval(size)
-        value = Estimate(law.predict(size), float(low), float(high), law.n, "size", "power law, prediction interval")
+        how = "power law, prediction interval"
+        value = Estimate(law.predict(size), float(low), float(high), law.n, "size", how)
         label = "fitted" if law.range[0] <= size <= law.range[1] else "extrapolated"
         rows.append({by: getattr(row, by), "phase": row.phase, "model": row.model, "foretold_s": value,
-                     "measured_s": row.median, "ratio": row.median / value.value, "label": label})  # fmt: skip
+                     "measured_s": row.median, "ratio": row.median / value.value,
+                     "label": label})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -139,12 +156,14 @@ def identities(frame):
     columns = ["model", "params_declared", "params_measured", "model_sha"]
     found = frame[columns].astype(object).drop_duplicates().sort_values("model", ignore_index=True)
     declared = pd.to_numeric(found["params_declared"])
-    agrees = np.where(declared.isna(), "not declared", np.where(declared == pd.to_numeric(found["params_measured"]), "yes", "no"))
-    return found.assign(agrees=agrees)
+    same = declared == pd.to_numeric(found["params_measured"])
+    return found.assign(agrees=np.select([declared.isna(), same], ["not declared", "yes"], "no"))
 
 
 def warmups(frame):
-    """One row per engine, model and phase: how many calls after the first were still warm-up, by the steadiness test."""
+    """One row per engine, model and phase: how many calls after the first were still warm-up, by the
+    steadiness test.
+    """
     used = frame[(frame["status"] == "ok") & frame["kind"].isin(["warmup", "sample"])]
     rows = []
     for key, part in used.groupby([*ENGINE, "model", "scenario", "phase"], observed=True, sort=True):
@@ -152,17 +171,18 @@ def warmups(frame):
         verdicts = pd.Series([f.verdict for f in found]).value_counts()
         rows.append(dict(zip([*ENGINE, "model", "scenario", "phase"], key))
                     | {"calls": len(part), "warm_up_at_most": max(f.discard for f in found)}
-                    | {f"processes {name}": int(verdicts.get(name, 0)) for name in ("steady", "not-stationary", "too few")})  # fmt: skip
+                    | {f"processes {word}": int(verdicts.get(word, 0)) for word in STEADINESS})  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def cold_starts(frame, percent=10.0):
-    """One row per engine, model, scenario and phase: what a fresh process pays before it runs at its steady pace.
+    """One row per engine, model, scenario and phase: what a fresh process pays before it runs at its steady
+    pace.
 
-    ready_s: from starting the process to a loaded model; first_call, steady (medians of calls) and their ratio;
-    warm_after: calls until one is within `percent` of its process's steady median, in the slowest process; lost_s: what
-    those calls took beyond as many steady ones. Medians over processes, in seconds. Phases run one after the other: the
-    first one in a process pays for what they share.
+    ready_s: from starting the process to a loaded model; first_call, steady (medians of calls) and their
+    ratio; warm_after: calls until one is within `percent` of its process's steady median, in the slowest
+    process; lost_s: what those calls took beyond as many steady ones. Medians over processes, in seconds.
+    Phases run one after the other: the first one in a process pays for what they share.
     """
     keys = [*ENGINE, "model", "scenario", "phase"]
     used = frame[(frame["status"] == "ok") & frame["phase"].notna()]
@@ -172,43 +192,51 @@ def cold_starts(frame, percent=10.0):
         warm = steady(part)["seconds"].median()
         found = each[["ready_s", "first_call", "lost_s"]].median().to_dict() | {"steady": warm}
         rows.append(dict(zip(keys, key)) | {"processes": len(each)} | found
-                    | {"ratio": found["first_call"] / warm, "warm_after": each["warm_after"].max()})  # fmt: skip
+                    | {"ratio": found["first_call"] / warm,
+                       "warm_after": each["warm_after"].max()})  # fmt: skip
     columns = [*keys, "processes", "ready_s", "first_call", "steady", "ratio", "warm_after", "lost_s"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _start(calls, percent):
-    """One process: seconds until it was ready, its first call, calls until one was warm, and the seconds they cost."""
+    """One process: seconds until it was ready, its first call, calls until one was warm, and the seconds they
+    cost.
+    """
     seconds, warm = calls["seconds"].to_numpy(float), steady(calls)["seconds"].median()
     evidence = calls["evidence"].iloc[0] if "evidence" in calls else None
     is_warm = seconds <= warm * (1 + percent / 100)
     after = int(is_warm.argmax()) if is_warm.any() else np.nan
     lost = (seconds[:after] - warm).sum() if is_warm.any() else np.nan
     first = calls.loc[calls["kind"] == "first", "seconds"]
-    return {"ready_s": (evidence or {}).get("ready_seconds") or np.nan, "first_call": first.iloc[0] if len(first) else np.nan,
-            "warm_after": after, "lost_s": lost}  # fmt: skip
+    return {"ready_s": (evidence or {}).get("ready_seconds") or np.nan,
+            "first_call": first.iloc[0] if len(first) else np.nan, "warm_after": after, "lost_s": lost}  # fmt: skip
 
 
 AXES = {"batch": "batch-", "prompt_tokens": "length-", "new_tokens": "sweep-"}
 
 
 def ablation(frame, first, axis):
-    """What varying one thing does: one row per engine, model, phase and value of `axis` (batch, prompt_tokens, new_tokens).
+    """What varying one thing does: one row per engine, model, phase and value of `axis` (batch,
+    prompt_tokens, new_tokens).
 
-    The values are those of the scenarios called batch-…, length-… or sweep-…, and of the scenario `first` for the same
-    models. Columns: median, low, high (seconds of one forward: a prefill, or a cached step), rate (tokens per second, a
-    batch's together) with rate_low and rate_high, and gain: the rate over that at the smallest value.
+    The values are those of the scenarios called batch-…, length-… or sweep-…, and of the scenario `first` for
+    the same models. Columns: median, low, high (seconds of one forward: a prefill, or a cached step), rate
+    (tokens per second, a batch's together) with rate_low and rate_high, and gain: the rate over that at the
+    smallest value.
     """
     named = frame["scenario"].astype(str)
     varied = named.str.startswith(AXES[axis])
-    beside = (named == first) & frame["model"].isin(frame.loc[varied, "model"]) & frame["backend"].isin(frame.loc[varied, "backend"])
+    beside = named == first
+    for name in ("backend", "model"):
+        beside &= frame[name].isin(frame.loc[varied, name])
     phases = ["decode"] if axis == "new_tokens" else ["prefill", "decode"]
     points = scaling_points(frame[varied | beside], phases=phases)
     if points.empty:
         return points.reindex(columns=[*points.columns, "series", "rate", "gain"])
     points = _per_forward(points).sort_values(["engine", "model", "phase", axis], ignore_index=True)
-    points["gain"] = points["rate"] / points.groupby(["engine", "model", "phase"], observed=True)["rate"].transform("first")
-    return points.assign(series=points["engine"] + " " + points["model"].astype(str) + " " + points["phase"].astype(str))
+    who = ["engine", "model", "phase"]
+    gain = points["rate"] / points.groupby(who, observed=True)["rate"].transform("first")
+    return points.assign(gain=gain, series=points[who].astype(str).agg(" ".join, axis=1))
 
 
 def _per_forward(points):
@@ -217,7 +245,8 @@ def _per_forward(points):
     forwards = np.where(prefill, 1, points["new_tokens"])
     scaled = {name: points[name] / forwards for name in ("median", "low", "high")}
     tokens = points["batch"] * np.where(prefill, points["prompt_tokens"], 1)
-    rates = {"rate": tokens / scaled["median"], "rate_low": tokens / scaled["high"], "rate_high": tokens / scaled["low"]}
+    edges = {"rate": "median", "rate_low": "high", "rate_high": "low"}
+    rates = {name: tokens / scaled[edge] for name, edge in edges.items()}
     return points.assign(**scaled, **rates)
 
 
@@ -236,8 +265,8 @@ def per_token(points):
 
 
 def decode_fractions(frame):
-    """One row per engine, model, scenario and length: decode's share of prefill + decode (1 is the whole request), with
-    the t interval over sessions of `share`; nan edges below two sessions.
+    """One row per engine, model, scenario and length: decode's share of prefill + decode (1 is the whole
+    request), with the t interval over sessions of `share`; nan edges below two sessions.
 
     A session's share is made of its own medians: phases of one process belong together.
     """
@@ -248,7 +277,8 @@ def decode_fractions(frame):
     times = times.reindex(columns=["prefill", "decode"]).dropna()
     shares = (times["decode"] / times.sum(axis=1)).groupby(keys, observed=True)
     found = shares.agg(share="mean", sd="std", sessions="size").reset_index()
-    half = special.stdtrit(np.maximum(found["sessions"] - 1, 1), 0.975) * found["sd"] / np.sqrt(found["sessions"])
+    n = found["sessions"]
+    half = special.stdtrit(np.maximum(n - 1, 1), 0.975) * found["sd"] / np.sqrt(n)
     low, high = (found["share"] - half).clip(lower=0), (found["share"] + half).clip(upper=1)
     found = found.assign(low=low, high=high).drop(columns="sd")
     found.insert(0, "engine", found[ENGINE].astype(str).agg(" ".join, axis=1) if len(found) else None)
@@ -256,7 +286,8 @@ def decode_fractions(frame):
 
 
 def within_budget(points, ttft_s, tpot_s):
-    """One row per engine and model: does prefill meet `ttft_s`, does a decode step meet `tpot_s`, and how surely.
+    """One row per engine and model: does prefill meet `ttft_s`, does a decode step meet `tpot_s`, and how
+    surely.
 
     fits, too slow or undecided, by the interval of the median; a model fits when both do.
     """
@@ -269,7 +300,8 @@ def within_budget(points, ttft_s, tpot_s):
     both["verdict"] = np.select([sure, never], ["fits", "too slow"], "undecided")
     wide = both.pivot_table(index=["engine", "model", "params_measured", "scenario"], columns="phase",
                             values="verdict", aggfunc="first", observed=True)  # fmt: skip
-    return wide.assign(verdict=wide.agg(_worst, axis=1)).reset_index().sort_values(["engine", "params_measured"], ignore_index=True)
+    wide = wide.assign(verdict=wide.agg(_worst, axis=1)).reset_index()
+    return wide.sort_values(["engine", "params_measured"], ignore_index=True)
 
 
 def _worst(verdicts):
@@ -279,12 +311,15 @@ def _worst(verdicts):
 
 
 def same_outputs(frame):
-    """One row per engine, model and scenario: do all sessions give the same ids, and how many of them repeat one id."""
+    """One row per engine, model and scenario: do all sessions give the same ids, and how many of them repeat
+    one id.
+    """
     cells = samples(frame).drop_duplicates(["cell_id", "session"])
     rows = []
     for key, part in cells.groupby([*ENGINE, "model", "scenario"], observed=True, sort=True):
         shas = part.groupby("cell_id", observed=True)["output_sha"].nunique()
         repeated = [len(set(row)) == 1 for ids in part["output_ids"].dropna() for row in ids]
         rows.append(dict(zip([*ENGINE, "model", "scenario"], key)) | {"sessions": part["session"].nunique(),
-                    "same_ids": bool((shas == 1).all()), "one_token_repeated": f"{sum(repeated)} of {len(repeated)}"})  # fmt: skip
+                    "same_ids": bool((shas == 1).all()),
+                    "one_token_repeated": f"{sum(repeated)} of {len(repeated)}"})  # fmt: skip
     return pd.DataFrame(rows)

@@ -1,4 +1,6 @@
-"""Figures of limits: the roofline of a machine with what engines reach under it, and decode's share of a request."""
+"""Figures of limits: the roofline of a machine with what engines reach under it, and decode's share of a
+request.
+"""
 
 import numpy as np
 
@@ -9,11 +11,12 @@ from .style import INK, SOFT, styled
 
 @styled
 def roofline(points, bytes_per_s, flops_per_s, by="backend", intensity="flops_per_byte", rate="flops_per_s"):
-    """What each group reaches under the roof of its machine, on logarithmic axes: operations per second against
-    operations per byte moved; left of the ridge memory limits, right of it arithmetic.
+    """What each group reaches under the roof of its machine, on logarithmic axes: operations per second
+    against operations per byte moved; left of the ridge memory limits, right of it arithmetic.
 
-    `points`: one row per group and phase with `flops_per_byte`, `flops_per_s` and, for intervals, `flops_per_s_low`,
-    `flops_per_s_high`; the ceilings are those measured on the same machine, bytes and operations per second.
+    `points`: one row per group and phase with `flops_per_byte`, `flops_per_s` and, for intervals,
+    `flops_per_s_low`, `flops_per_s_high`; the ceilings are those measured on the same machine, bytes and
+    operations per second.
     """
     found = style.groups(points, by)
     looks = style.colours([name for name, _ in found])
@@ -76,10 +79,11 @@ def decode_fraction(points, x="new_tokens", by="backend", value="share"):
 
 @styled
 def waiting(points, goal_s=None, by="series", value="ttft_s"):
-    """The mean time to the first token against utilisation, one line a group, with intervals; `goal_s` is a line.
+    """The mean time to the first token against utilisation, one line a group, with intervals; `goal_s` is a
+    line.
 
-    `points`: one row per group and utilisation (1 is always busy) with `ttft_s` in seconds, of Estimates or with
-    ttft_s_low and ttft_s_high beside it.
+    `points`: one row per group and utilisation (1 is always busy) with `ttft_s` in seconds, of Estimates or
+    with ttft_s_low and ttft_s_high beside it.
     """
     points = display.flat(points)
     found = style.groups(points, by)
@@ -89,8 +93,8 @@ def waiting(points, goal_s=None, by="series", value="ttft_s"):
     for name, group in found:
         group, (colour, marker) = group.sort_values("utilisation"), looks[name]
         spread = style.errors(group, value, f"{value}_low", f"{value}_high") / factor
-        ax.errorbar(100 * group["utilisation"], group[value] / factor, spread, color=colour, marker=marker, mec="white",
-                    mew=0.7, capsize=2.5, elinewidth=1.1, label=name)  # fmt: skip
+        ax.errorbar(100 * group["utilisation"], group[value] / factor, spread, color=colour, marker=marker,
+                    mec="white", mew=0.7, capsize=2.5, elinewidth=1.1, label=name)  # fmt: skip
     if goal_s is not None:
         ax.axhline(goal_s / factor, color=INK, lw=1, ls="--", label="goal")
     style.logarithmic(ax.yaxis)

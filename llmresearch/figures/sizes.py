@@ -11,7 +11,9 @@ BEYOND = 3.0
 
 
 @styled
-def scaling(points, laws=None, x="params_measured", by="backend", value=None, xlabel="parameters", samples=None):
+def scaling(
+    points, laws=None, x="params_measured", by="backend", value=None, xlabel="parameters", samples=None
+):
     """Time against size on logarithmic axes, one colour a group, with its law where there is one.
 
     `points`: one row per group and size with `median` (or value, seconds), `low`, `high` in seconds. `laws`

@@ -54,13 +54,17 @@ def verify(folder, notebook=None):
 
 
 def folder_of(place):
-    """The folder of a report as an absolute Path: `place` itself, or, of a page NAME.md or NAME.html, name beside it."""
+    """The folder of a report as an absolute Path: `place` itself, or, of a page NAME.md or NAME.html, name
+    beside it.
+    """
     place = Path(place).resolve()
     return place.with_name(place.stem.lower()) if place.suffix in PAGES else place
 
 
 def derive(folder, elsewhere, notebook=None):
-    """Render the report of `folder` (or of a page) again from its raw file; the folder in `elsewhere` with the result."""
+    """Render the report of `folder` (or of a page) again from its raw file; the folder in `elsewhere` with
+    the result.
+    """
     folder = folder_of(folder)
     manifest = _manifest(folder)
     notebook = render.find(manifest["study"], notebook)
