@@ -101,18 +101,20 @@ def ledger(frame):
     return pd.DataFrame(rows, columns=None if rows else ["backend", "model", *SHAPE])
 
 
-SHOWN = ["backend", "model", "scenario", "prompt_tokens", "padded_tokens", "sessions", "graphs", "graph_breaks", "recompiles",
-         "recompile_limit_reached", "fell_back_to_eager", "cudagraphs_recorded", "cudagraph_skips", "compile_seconds", "why"]  # fmt: skip
+SHOWN = ["backend", "model", "scenario", "prompt_tokens", "padded_tokens", "sessions", "graphs",
+         "graph_breaks", "recompiles", *FLAGS, "cudagraphs_recorded", "cudagraph_skips", "compile_seconds",
+         "why"]  # fmt: skip
 """Columns of the ledger that a page has room for."""
 
 
 def short_ledger(table):
     """The ledger's columns for a page, without counts that no label has (CUDA graphs, on a CPU)."""
-    return table[[name for name in SHOWN if name in table and (table[name].notna().any() or name not in COUNTS)]]
+    never = {name for name in COUNTS if name in table and table[name].isna().all()}
+    return table[[name for name in SHOWN if name in table and name not in never]]
 
 
 def counters(frame):
-    """One mapping per cell and session whose engine told of torch.compile: everything it told, for other programs."""
+    """One mapping per cell and session whose engine told of torch.compile: everything that it told."""
     cells = frame.drop_duplicates(["cell_id", "session"])
     who = ["backend", "model", "scenario", "batch", "session", "status"]
     return [{name: getattr(row, name) for name in who} | row.evidence["compile"]

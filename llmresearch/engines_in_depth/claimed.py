@@ -42,23 +42,30 @@ def quality(report, table, reference):
 
 
 def gates(report, table):
-    """A sentence per gate that could judge: the change, how wide its interval is beside the limit, and the verdict."""
-    verdicts = list(table["pass"])
-    for row in table[table["pass"].isin(JUDGED)].to_dict("records"):
-        shift, name = row["delta_frac"], _id("gate", row["backend"], row["model"])
-        width = Estimate(shift.high - shift.low, float("nan"), float("nan"), shift.n, shift.unit_of_replication, "high less low")
-        report.say(f"Gate of {row['backend']} on {row['model']}: change {report.number(shift, name=name)}, an interval as wide as "
-                   f"{report.number(width, name=name + '_width', label='derived')}; the limit leaves "
-                   f"{report.number(2 * row['threshold'], name=name + '_room', label='derived')} between its two sides. "
-                   f"Verdict: **{row['pass']}**.")  # fmt: skip
-    if "undecided" in verdicts:
-        report.say("A gate that is undecided is no pass: an engine under it is not chosen below. More scored tokens narrow its interval.")
-    if not set(JUDGED) & set(verdicts):
+    """A sentence per gate that could judge: the change, how wide its interval is, the limit, the verdict."""
+    judged = table[table["pass"].isin(JUDGED)]
+    for row in judged.to_dict("records"):
+        _gate(report, row, _id("gate", row["backend"], row["model"]))
+    if "undecided" in set(judged["pass"]):
+        report.say("A gate that is undecided is no pass: an engine under it is not chosen below. "
+                   "More scored tokens narrow its interval.")  # fmt: skip
+    if judged.empty:
         report.say("**No gate judged anything:** no engine beside the reference scored a trained model here.")
 
 
+def _gate(report, row, name):
+    shift = row["delta_frac"]
+    nan, unit = float("nan"), shift.unit_of_replication
+    width = Estimate(shift.high - shift.low, nan, nan, shift.n, unit, "upper end less lower end")
+    room = report.number(2 * row["threshold"], name=f"{name}_room", label="derived")
+    wide = report.number(width, name=f"{name}_width", label="derived")
+    report.say(f"Gate of {row['backend']} on {row['model']}: change {report.number(shift, name=name)}, "
+               f"an interval as wide as {wide}; the limit leaves {room} between its two sides. "
+               f"Verdict: **{row['pass']}**.")  # fmt: skip
+
+
 def files(report, table):
-    """Two claims per engine with files: none of its files holds other weights, none is smaller than its label allows."""
+    """Two claims per engine with files: none holds other weights, none is smaller than its label allows."""
     for engine, part in table.dropna(subset="worst_steps").groupby("engine", sort=True):
         report.claim(_id("weights", engine),
                      f"The sampled weights in every file of {engine} are the model's own, rounded to its type (largest difference, steps).",

@@ -1,4 +1,4 @@
-"""One table of decisions, from the same comparisons as all others: which engine, or that no winner can be named."""
+"""One table of decisions, from the comparisons of all other tables: which engine, or that there is no winner."""
 
 import numpy as np
 import pandas as pd
@@ -13,74 +13,93 @@ from .quality import perplexity_results
 from .speed import ALPHA, speedups
 
 KEYS = ["model", "scenario", "phase"]
-COLUMNS = [*KEYS, "choice", "median", "low", "high", "next_best", "times_as_fast", "times_as_fast_low", "times_as_fast_high",
-           "not_told_apart", "quality", "left_out", "sessions"]  # fmt: skip
+COLUMNS = [*KEYS, "choice", "median", "low", "high", "next_best", "times_as_fast", "times_as_fast_low",
+           "times_as_fast_high", "not_told_apart", "quality", "left_out", "sessions"]  # fmt: skip
+DISTURBED = "all its calls were disturbed"
 
 
 def decisions(frame, reference):
     """One row per model, scenario and phase: the engine to choose, or 'no winner' with those not told apart.
 
-    The engine with the least median is chosen when every other one is shown slower, paired by session. Against
-    `reference` the verdict is that of `speedups` by scenario, so that this table and that one cannot disagree; among the
-    others Holm's correction runs over all comparisons with the best of each row. Left out, by name and reason: engines
-    whose evidence contradicts their label, those whose perplexity gate has failed or is undecided, and those whose every
-    call was disturbed. `quality` is the chosen engine's gate on this model, or why it was not judged. One row a question:
-    no two rows can disagree.
+    The engine with the least median is chosen when every other one is shown slower, paired by session.
+    Against `reference` the verdict is that of `speedups` by scenario, so that this table and that one cannot
+    disagree; among the others Holm's correction runs over all comparisons with the best of each row. Left
+    out, by name and reason: engines whose evidence contradicts their label, those whose perplexity gate has
+    failed or is undecided, and those whose every call was disturbed. `quality` is the chosen engine's gate
+    on this model, or why it was not judged. One row a question: no two rows can disagree.
     """
     quality, barred = _quality(frame, reference), _barred(frame)
     ran, used = with_engine(frame[frame["status"] == "ok"]), with_engine(steady(frame))
-    calls = {key: part for key, part in used.groupby(KEYS, observed=True)}
+    calls = dict(list(used.groupby(KEYS, observed=True)))
     questions = []
     for key, asked in ran.groupby(KEYS, observed=True, sort=True):
-        out = {e: why for e in asked["engine"].unique() if (why := barred.get((e, key[0])) or _unfit(quality.get((e, key[0]))))}
         part = calls.get(key, used.head(0))
-        out |= {e: "all its calls were disturbed" for e in asked["engine"].unique() if e not in out and e not in set(part["engine"])}
+        out = _left_out(asked["engine"].unique(), set(part["engine"]), key[0], barred, quality)
         questions.append(_question(key, out, part[~part["engine"].isin(out)]))
     slower = _shown_slower(questions, speedups(frame, reference, KEYS), reference)
-    return pd.DataFrame([_row(question, slower[k], quality) for k, question in enumerate(questions)], columns=COLUMNS)
+    rows = [_row(question, slower[place], quality) for place, question in enumerate(questions)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _left_out(asked, measured, model, barred, quality):
+    """{engine: why} of those that ran and cannot be chosen."""
+    why = {name: barred.get((name, model)) or _unfit(quality.get((name, model))) for name in asked}
+    return {name: reason or DISTURBED for name, reason in why.items() if reason or name not in measured}
 
 
 def _question(key, out, fit):
-    """What a row is decided by: medians, best first, and every other engine's time over the best's, not yet corrected."""
-    times = summary(fit, "engine").sort_values("median", ignore_index=True) if len(fit) else pd.DataFrame({"engine": []})
+    """What a row is decided by: medians, best first, and the others' times over the best's, uncorrected."""
+    if fit.empty:
+        return {"key": tuple(map(str, key)), "out": out, "names": [], "sessions": 0}
+    times, pairs = summary(fit, "engine").sort_values("median", ignore_index=True), None
     names = list(times["engine"])
-    pairs = compare(fit, names[0], by=[], between="engine", correction="none").set_index("engine") if names[1:] else None
-    return {"key": tuple(map(str, key)), "out": out, "times": times, "names": names, "pairs": pairs, "sessions": int(fit["session"].nunique())}
+    if len(names) > 1:
+        pairs = compare(fit, names[0], by=[], between="engine", correction="none").set_index("engine")
+    return {"key": tuple(map(str, key)), "out": out, "names": names, "times": times, "pairs": pairs,
+            "sessions": int(fit["session"].nunique())}  # fmt: skip
 
 
 def _shown_slower(questions, table, reference):
     """For each question the engines shown slower than its best."""
-    told = dict(zip(zip(*(table[name].astype(str) for name in (*KEYS, "engine"))), table["verdict"]))
-    mine = [(k, name) for k, q in enumerate(questions) for name in q["names"][1:] if reference not in (name, q["names"][0])]
-    p = adjust([questions[k]["pairs"].loc[name, "p"] for k, name in mine])
-    own = {pair for pair, value in zip(mine, p) if value < ALPHA and questions[pair[0]]["pairs"].loc[pair[1], "ratio"] > 1}
-    found = []
-    for k, q in enumerate(questions):
-        best = q["names"][0] if q["names"] else None
-        as_told = {reference} if told.get((*q["key"], best)) == "faster" else set()
-        if best == reference:
-            as_told = {name for name in q["names"][1:] if told.get((*q["key"], name)) == "slower"}
-        found.append(as_told | {name for place, name in own if place == k})
-    return found
+    verdicts = dict(zip(zip(*(table[name].astype(str) for name in (*KEYS, "engine"))), table["verdict"]))
+    among = _among_others(questions, reference)
+    return [_by_table(q, verdicts, reference) | among[place] for place, q in enumerate(questions)]
+
+
+def _by_table(question, verdicts, reference):
+    """The engines that the table by scenario shows to be slower than the best: the reference, or than it."""
+    best, *others = question["names"] or [None]
+    if best == reference:
+        return {name for name in others if verdicts.get((*question["key"], name)) == "slower"}
+    return {reference} if verdicts.get((*question["key"], best)) == "faster" else set()
+
+
+def _among_others(questions, reference):
+    """For each question the engines slower than its best where neither is the reference, corrected together."""
+    pairs = [(place, name) for place, q in enumerate(questions) for name in q["names"][1:]
+             if reference not in (name, q["names"][0])]  # fmt: skip
+    found = [questions[place]["pairs"].loc[name] for place, name in pairs]
+    sure = adjust([row["p"] for row in found]) < ALPHA
+    slower = [pair for pair, row, known in zip(pairs, found, sure) if known and row["ratio"] > 1]
+    return [{name for at, name in slower if at == place} for place in range(len(questions))]
 
 
 def _row(question, slower, quality):
     """The decision among the engines of one row."""
-    row = dict(zip(KEYS, question["key"])) | {
-        "left_out": "; ".join(f"{e}: {why}" for e, why in question["out"].items()) or None, "sessions": question["sessions"],
-        "choice": "no winner"}  # fmt: skip
+    out = "; ".join(f"{name}: {why}" for name, why in question["out"].items()) or None
+    row = dict(zip(KEYS, question["key"])) | {"left_out": out, "sessions": question["sessions"]}
     if not question["names"]:
-        return row
+        return row | {"choice": "no winner"}
     best, others = question["times"].iloc[0], question["names"][1:]
+    row |= {name: best[name] for name in ("median", "low", "high")}
     judged = {"quality": _words(quality.get((best["engine"], row["model"])))}
-    row |= {"median": best["median"], "low": best["low"], "high": best["high"]}
     if not others:
         return row | judged | {"choice": f"no choice: only {best['engine']} is left"}
     second = question["pairs"].loc[others[0]]
     row |= {"next_best": others[0], "times_as_fast": second["ratio"], "times_as_fast_low": second["low"],
             "times_as_fast_high": second["high"]}  # fmt: skip
-    if open_ := [name for name in others if name not in slower]:
-        return row | {"not_told_apart": "; ".join([best["engine"], *open_])}
+    if same := [name for name in others if name not in slower]:
+        return row | {"choice": "no winner", "not_told_apart": "; ".join([best["engine"], *same])}
     return row | judged | {"choice": best["engine"]}
 
 
@@ -94,11 +113,13 @@ def _barred(frame):
     """{(engine, model): why} of cells whose label is contradicted by what the engine says of itself."""
     found = labels(frame)
     wrong = found[found["agrees"] == "no"]
-    return {(row.engine, str(row.model)): f"labelled {row.asked}, ran {row.evidence}" for row in wrong.itertuples()}
+    return {
+        (row.engine, str(row.model)): f"labelled {row.asked}, ran {row.evidence}" for row in wrong.itertuples()
+    }
 
 
 def _unfit(judged):
-    """Why an engine's quality bars it from being chosen: only a gate that was passed, or could not judge, does not."""
+    """Why an engine's quality bars it; a gate that was passed, or could not judge, does not."""
     words = {"fail": "perplexity gate failed", "undecided": "perplexity gate undecided, which is no pass"}
     return words.get(judged[0]) if judged else None
 
@@ -106,7 +127,7 @@ def _unfit(judged):
 def _words(judged):
     if judged is None:
         return "not judged on this model"
-    return "the reference" if judged[0] == "reference" else judged[0] if judged[0] == "pass" else f"not judged: {judged[1]}"
+    return {"reference": "the reference", "pass": "pass"}.get(judged[0], f"not judged: {judged[1]}")
 
 
 def counted(table):

@@ -13,10 +13,10 @@ COLUMNS = ["backend", "model", "perplexity", "nll_sum", "token_count", "mean_nll
 def perplexity_results(frame, reference):
     """One row per engine and model that scored a text, with the columns of TR118's perplexity_results.
 
-    perplexity and delta_frac (the relative change against `reference` on the same windows) are Estimates; `pass` is the
-    gate's verdict by the whole interval of the change: pass (within the limit), fail (beyond it), undecided (it reaches
-    over the limit, or there is none), or refused with the reason in `error` (a model that has learnt nothing is not
-    judged). Engines that score and could not are rows with their reason.
+    perplexity and delta_frac (the relative change against `reference` on the same windows) are Estimates;
+    `pass` is the gate's verdict by the whole interval of the change: pass (within the limit), fail (beyond
+    it), undecided (it reaches over the limit, or there is none), or refused with the reason in `error` (a
+    model that has learnt nothing is not judged). Engines that score and could not are rows with their reason.
     """
     rows, scored = [], _scored(frame)
     for model, part in scored.groupby("model", observed=True, sort=True):
@@ -59,12 +59,13 @@ def _against(scores, value, base, dtype, vocabulary):
         return {"delta_frac": refused(str(error)), "pass": "refused", "error": str(error)}
     found = gate(value, interval(base["scores"]).value, dtype, vocabulary)
     verdict = "refused" if found.verdict == "refused" else _by_interval(shift, found.limit)
-    why = {"pass": "", "undecided": f"{found.reason}; its interval does not lie within the limit, nor beyond it"}
+    open_ = f"{found.reason}; the interval lies neither within the limit nor beyond it"
+    why = {"pass": "", "undecided": open_}
     return {"delta_frac": shift, "pass": verdict, "error": why.get(verdict, found.reason)}
 
 
 def _by_interval(shift, limit):
-    """pass, fail or undecided: a gate whose interval reaches over the limit has not shown that quality is kept."""
+    """pass, fail or undecided: an interval that reaches over the limit does not show that quality is kept."""
     if shift.low > -limit and shift.high < limit:
         return "pass"
     return "fail" if shift.low >= limit or shift.high <= -limit else "undecided"

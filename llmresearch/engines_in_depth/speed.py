@@ -8,7 +8,8 @@ from ..stats.comparisons import compare
 from .artefacts import labels
 from .names import with_engine
 
-COLUMNS = ["speedup", "low", "high", "verdict", "p_adjusted", "seconds", "baseline_seconds", "n", "n_needed", "p", "blocks", "method"]
+COLUMNS = ["speedup", "low", "high", "verdict", "p_adjusted", "seconds", "baseline_seconds", "n", "n_needed",
+           "p", "blocks", "method"]  # fmt: skip
 ALPHA = 0.05
 
 
@@ -32,8 +33,9 @@ def speedups(frame, reference, by=("model", "phase"), engines=None, level=1 - AL
 def as_tested(frame, reference, by=("model", "phase")):
     """`speedups` with every interval at the level at which Holm's correction tests its row.
 
-    Such an interval holds 1 exactly where the row's verdict is open, so that a claim drawn at 1 cannot contradict the
-    table. The k-th smallest of m p-values is tested at 0.05 / (m - k + 1); from the first that fails on, at that one's.
+    Such an interval holds 1 exactly where the row's verdict is open, so that a claim drawn at 1 cannot
+    contradict the table. The k-th smallest of m p-values is tested at 0.05 / (m - k + 1); from the first that
+    fails on, at that one's.
     """
     found = speedups(frame, reference, by)
     shares = _holm_shares(found["p"].to_numpy(float))
@@ -41,7 +43,8 @@ def as_tested(frame, reference, by=("model", "phase")):
         mine = shares == share
         wide = speedups(frame, reference, by, level=1 - share)
         found.loc[mine, ["low", "high"]] = wide.loc[mine, ["low", "high"]]
-    found["method"] = [f"{how}; interval at {1 - share:.2%}, as tested" for how, share in zip(found["method"], shares)]
+    how = [f"; interval at {1 - share:.2%}, as tested" for share in shares]
+    found["method"] = [text + more for text, more in zip(found["method"], how)]
     return found
 
 
