@@ -100,19 +100,25 @@ def per_token(frame):
     values = ["joules_per_token", "with_idle", "watts", "idle_w", "counter", "why"]
     rows = []
     for key, part in windows(frame).groupby([*CHOICE, "phase"], observed=True, sort=True):
-        found = over_sessions(part["joules_per_token"], part["low"], part["high"], part["why"])
+        found, whole = _of_sessions(part), _of_sessions(_with_idle(part))
         rows.append(dict(zip([*CHOICE, "phase"], key)) | {
-            "sessions": found.n, "joules_per_token": found, "with_idle": _with_idle(part),
+            "sessions": found.n, "joules_per_token": found, "with_idle": whole,
             "watts": part["watts"].median(), "idle_w": part["idle_w"].median(),
             "counter": part["counter"].dropna().iloc[0] if part["counter"].notna().any() else None,
             "why": None if found.n else found.method})  # fmt: skip
     return pd.DataFrame(rows, columns=[*CHOICE, "phase", "sessions", *values])
 
 
+def _of_sessions(part):
+    return over_sessions(*(part[name] for name in ENDS), part["why"])
+
+
+ENDS = ["joules_per_token", "low", "high"]
+
+
 def _with_idle(part):
-    """Joules per token of all that the device drew during the calls, as an Estimate over sessions."""
-    ends = [part[name] + part["idle_joules_per_token"] for name in ("joules_per_token", "low", "high")]
-    return over_sessions(*ends, part["why"])
+    """The windows with all that the device drew during the calls, instead of what it drew above idle."""
+    return part.assign(**{name: part[name] + part["idle_joules_per_token"] for name in ENDS})
 
 
 def of_mix(frame, mix):
@@ -123,12 +129,16 @@ def of_mix(frame, mix):
     }
 
 
-def mixed_sessions(frame, mix):
-    """One row per engine, model, scenario and session: joules per token of the mix (value, low, high)."""
-    rows, ends_of = [], ["joules_per_token", "low", "high"]
-    for key, part in windows(frame).groupby([*CHOICE, "session"], observed=True, sort=True):
-        by_phase = part.groupby("phase", observed=True)[ends_of].mean().reindex(["prefill", "decode"])
-        ends = [mix.of(*by_phase[name]) for name in ends_of]
+def mixed_sessions(frame, mix, with_idle=False):
+    """One row per engine, model, scenario and session: joules per token of the mix as value, low, high.
+
+    Above idle, or all that the device drew `with_idle`; `why` says why they are nan.
+    """
+    rows, taken = [], windows(frame)
+    taken = _with_idle(taken) if with_idle else taken
+    for key, part in taken.groupby([*CHOICE, "session"], observed=True, sort=True):
+        by_phase = part.groupby("phase", observed=True)[ENDS].mean().reindex(["prefill", "decode"])
+        ends = [mix.of(*by_phase[name]) for name in ENDS]
         rows.append(dict(zip([*CHOICE, "session"], key)) | dict(zip(["value", "low", "high"], ends))
                     | {"why": next((w for w in part["why"] if w), None)})  # fmt: skip
     return pd.DataFrame(rows, columns=[*CHOICE, "session", "value", "low", "high", "why"])

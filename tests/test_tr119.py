@@ -101,7 +101,7 @@ def test_sessions_that_disagree_have_no_winner_and_it_is_said_who_came_first_how
     found = economy.ranking(of_sessions(a=[100.0, 90.0, 110.0], b=[95.0, 100.0, 99.0])).set_index("engine")
     assert set(found["verdict"]) == {"no winner", "not told apart"}
     assert found["first_in"].to_dict() == {"a": 2, "b": 1}
-    assert ranks.agreement(found.reset_index()) == "- m, s: **the sessions disagree**: of 3, a in 2, b in 1 came first.\n"
+    assert ranks.agreement(found.reset_index()) == "- m, s: **the sessions disagree**: of 3, a came first in 2, b came first in 1.\n"
 
 
 @pytest.mark.parametrize("costs, said", [
@@ -183,6 +183,12 @@ def test_the_slower_engine_may_be_the_more_frugal_one(frame):
     assert found[["engine", "verdict"]].values.tolist() == [[B, "winner"], [A, "dearer"]]
     assert found.iloc[1]["ratio_to_best"].value == pytest.approx(240 / (100 * 2), rel=0.01)
     assert C not in set(found["engine"])
+
+
+def test_with_idle_a_slow_engine_pays_for_the_time_that_the_device_waits(frame):
+    found = economy.ranking(joules.mixed_sessions(frame, MIX, with_idle=True), "value", largest=False)
+    assert found[["engine", "verdict"]].values.tolist() == [[A, "winner"], [B, "dearer"]]
+    assert found.iloc[1]["ratio_to_best"].value == pytest.approx(160 * 2 / 300, rel=0.01)
 
 
 def test_a_meter_that_is_unsure_leaves_the_energy_of_two_engines_undecided():
