@@ -1,14 +1,14 @@
 """The vLLM backend beside `vllm bench latency`, on the same model, lengths and engine arguments, in turns.
 
-    python benchmarks/engines_vllm.py PYTHON [PAIRS] [MODEL] [PROMPT] [NEW]
+    python benchmarks/engines_vllm.py PYTHON [PAIRS] [MODEL] [PROMPT] [NEW] [as-it-comes]
 
 PYTHON is the interpreter of an environment that has vLLM. Each pair is one worker of the harness and one process of
-vLLM's own tool, both fresh, in alternating order; each makes CALLS requests of one sequence after WARMUP. Without an
-NVIDIA GPU both get VLLM_CPU_KVCACHE_SPACE=1 (GiB), unless the environment says otherwise. Phases: a whole request
-(`e2e`), and a request for one token (`prefill`). Ratios are of the pair's medians, above 1 where the harness shows more
-time. `in turn` is what is compared: vLLM's tool with its engine in its own process, as the backend has it. `apart` is
-the tool as it comes, with the engine in a process beside it: shown, not compared.
-The tool samples at temperature 1 and the backend takes the likeliest token; both end with the ids on the host.
+vLLM's own tool, both fresh, in alternating order; each makes CALLS whole requests of one sequence after WARMUP, and
+a side's figure is their median. The ratio is above 1 where the harness shows more time.
+
+Both sides take the likeliest token and have the engine in the process that asks, as the backend has it; without an
+NVIDIA GPU both get VLLM_CPU_KVCACHE_SPACE=1 (GiB), unless the environment says otherwise. The tool itself draws its
+tokens (temperature 1) and has its engine in a process beside it: `as-it-comes` shows that too, without a ratio.
 """
 
 import json
@@ -26,24 +26,29 @@ from llmresearch import models
 from llmresearch.worker_process import environment
 
 CALLS, WARMUP = 20, 5
-PHASES = ("e2e", "prefill")
 ARGUMENTS = {"max_model_len": 512, "max_num_seqs": 16}  # of the engine, the same on both sides
-PROCESS = "VLLM_ENABLE_V1_MULTIPROCESSING"
+HERE = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 # What `vllm bench latency` runs; the command itself wants a package of the name vllm, which that for processors has not.
-TOOL = ("from vllm.benchmarks.latency import add_cli_args, main\n"
-        "from vllm.utils.argparse_utils import FlexibleArgumentParser\n"
-        "if __name__ == '__main__':\n"
-        "    parser = FlexibleArgumentParser()\n"
-        "    add_cli_args(parser)\n"
-        "    main(parser.parse_args())\n")  # fmt: skip
+TOOL = """
+import sys, vllm
+from vllm.benchmarks.latency import add_cli_args, main
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+if __name__ == "__main__":
+    asked, loaded = vllm.SamplingParams, vllm.LLM  # the names of the package are filled when they are first asked for
+    if sys.argv.pop(1) == "likeliest":
+        vllm.SamplingParams = lambda **values: asked(**values | {"temperature": 0.0})
+    parser = FlexibleArgumentParser()
+    add_cli_args(parser)
+    main(parser.parse_args())
+"""
 
 
-def plan(python, model, prompt, new, phase):
-    """The harness's cell: one request at a time."""
-    asked = {"study": "vllm", "backends": [{"name": "vllm", "python": python} | ARGUMENTS], "models": [model],
-             "device": device(), "phases": [phase], "repetitions": CALLS, "warmup": WARMUP, "timeout_s": 600,
-             "scenarios": [{"name": "one", "prompt_tokens": prompt, "new_tokens": new}]}  # fmt: skip
-    return lr.plan(asked)
+def plan(python, model, prompt, new):
+    """The harness's cell: one request at a time, whole."""
+    return lr.plan({"study": "vllm", "backends": [{"name": "vllm", "python": python} | ARGUMENTS], "models": [model],
+                    "device": device(), "phases": ["e2e"], "repetitions": CALLS, "warmup": WARMUP, "timeout_s": 600,
+                    "scenarios": [{"name": "one", "prompt_tokens": prompt, "new_tokens": new}]})  # fmt: skip
 
 
 def device():
@@ -60,56 +65,50 @@ def ours(cells):
     return calls["seconds"].median(), bool(calls["contaminated"].notna().any())
 
 
-def theirs(cell, folder, apart):
-    """Median seconds of the tool's own samples; `apart`: with its engine in a process of its own, its default."""
-    new = cell.new_tokens if cell.phases[0] == "e2e" else 1
-    asked = {"model": folder, "dtype": "float32", "input-len": cell.prompt_tokens, "output-len": new, "batch-size": 1,
-             "num-iters": CALLS, "num-iters-warmup": WARMUP + 1, "seed": cell.seed}  # fmt: skip
+def theirs(cell, folder, drawn, settings):
+    """Median seconds of the tool's own samples; `drawn`: likeliest or as-it-comes."""
+    asked = {"model": folder, "dtype": "float32", "input-len": cell.prompt_tokens, "output-len": cell.new_tokens,
+             "batch-size": 1, "num-iters": CALLS, "num-iters-warmup": WARMUP + 1, "seed": cell.seed}  # fmt: skip
     asked |= {name.replace("_", "-"): value for name, value in ARGUMENTS.items()}
     words = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
     with tempfile.TemporaryDirectory() as out:
         found, tool = Path(out) / "latency.json", Path(out) / "latency.py"
         tool.write_text(TOOL)
         words += ["--skip-tokenizer-init", "--disable-detokenize", "--output-json", str(found)]
-        done = subprocess.run([cell.python, str(tool), *words], capture_output=True, text=True,
-                              env=environment(cell) | {PROCESS: str(int(apart))})  # fmt: skip
+        done = subprocess.run([cell.python, str(tool), drawn, *words], capture_output=True, text=True,
+                              env=environment(cell) | settings)  # fmt: skip
         if done.returncode:
             sys.exit(f"vllm bench latency: {done.stderr[-2000:]}")
         return median(json.loads(found.read_text())["latencies"])
 
 
-def pairs_of(python, count, model, prompt, new):
-    """A frame: seconds of all sides per pair and phase; each pair is shown as it comes."""
-    folder, rows = models.folder(model), []
+def pairs_of(python, count, model, prompt, new, also):
+    """A frame: seconds of both sides per pair; each pair is shown as it comes."""
+    folder, cells, rows = models.folder(model), plan(python, model, prompt, new), []
     for pair in range(count):
-        for phase in PHASES:
-            cells = plan(python, model, prompt, new, phase)
-            took = {}
-            for side in ("harness", "tool") if pair % 2 else ("tool", "harness"):
-                took[side] = ours(cells) if side == "harness" else theirs(cells[0], folder, apart=False)
-            mine, shared = took["harness"]
-            rows.append({"phase": phase, "harness": mine, "tool": took["tool"], "apart": theirs(cells[0], folder, apart=True),
-                         "shared": shared})  # fmt: skip
-            print(rows[-1], file=sys.stderr, flush=True)
+        other = theirs(cells[0], folder, "likeliest", HERE) if pair % 2 else None
+        mine, shared = ours(cells)
+        other = other or theirs(cells[0], folder, "likeliest", HERE)
+        row = {"harness": mine, "tool": other, "shared": shared}
+        rows.append(row | ({also: theirs(cells[0], folder, also, {})} if also else {}))
+        print(rows[-1], file=sys.stderr, flush=True)
     return pd.DataFrame(rows)
 
 
-def ratios(pairs):
-    """A frame: medians in ms, the ratio harness / vllm bench latency, its interval, and the tool as it comes."""
-    rows = []
-    for phase, found in pairs.groupby("phase", sort=False):
-        ratio = lr.median(found["harness"] / found["tool"])
-        shown = {f"{side}_ms": found[side].median() * 1e3 for side in ("harness", "tool")}
-        rows.append({"phase": phase} | shown | {"ratio": ratio.value, "low": ratio.low, "high": ratio.high, "pairs": len(found),
-                    "apart_ms": found["apart"].median() * 1e3, "shared": int(found["shared"].sum())})  # fmt: skip
-    return pd.DataFrame(rows)
+def ratio(pairs, also):
+    """A frame of one row: medians in ms, the ratio harness / tool of the pairs, its interval, pairs that were disturbed."""
+    found = lr.median(pairs["harness"] / pairs["tool"])
+    sides = ["harness", "tool", *([also] if also else [])]
+    return pd.DataFrame([{f"{side}_ms": pairs[side].median() * 1e3 for side in sides} | {
+        "ratio": found.value, "low": found.low, "high": found.high, "pairs": len(pairs), "shared": int(pairs["shared"].sum())}])  # fmt: skip
 
 
-def main(python, count="8", model="gpt2-25m", prompt="64", new="32"):
+def main(python, count="8", model="gpt2-25m", prompt="64", new="32", also=None):
     if device() == "cpu":
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    print(f"{model}, {prompt} + {new} tokens, batch 1, {ARGUMENTS}, {device()}\n")
-    print(ratios(pairs_of(python, int(count), model, int(prompt), int(new))).to_markdown(index=False, floatfmt=".3f"))
+    print(f"{model}, {prompt} + {new} tokens, one request, {ARGUMENTS}, {device()}\n")
+    pairs = pairs_of(python, int(count), model, int(prompt), int(new), also)
+    print(ratio(pairs, also).to_markdown(index=False, floatfmt=".3f"))
 
 
 if __name__ == "__main__":
