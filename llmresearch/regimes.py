@@ -6,11 +6,14 @@ Of each call the least time is known: its bytes over the machine's bandwidth, it
 explains less, the rest is overhead: launches, Python, kernels that reach neither.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from . import plausibility
 from .frames import steady
+from .intervals import Estimate
 from .stats.estimates import center_of_sessions
 
 BY = ["backend", "device", "dtype", "model", "params_measured", "scenario", "phase"]
@@ -107,6 +110,13 @@ def _share(judged, name):
     """The share of one limit as an Estimate over the sessions' medians."""
     each = (judged[name] / judged["seconds"]).groupby(judged["session"]).median()
     return center_of_sessions(each.to_numpy())
+
+
+def with_room(share):
+    """A share of a limit, as an Estimate whose lower edge allows for a ceiling measured too low by ROOM:
+    neighbours take bandwidth while it is measured, and never give any.
+    """
+    return replace(share, low=share.low / plausibility.ROOM) if isinstance(share, Estimate) else share
 
 
 def regime(memory, compute):

@@ -85,3 +85,9 @@ def test_a_ceiling_that_could_not_be_measured_has_its_reason():
 def test_the_regimes_stand_in_the_order_of_size():
     frame = pd.DataFrame([call(0.1, 1, params=1e9) | {"model": "a"}, call(0.1, 1, params=1e8) | {"model": "b"}])
     assert regimes.shares(frame, CEILING)["model"].tolist() == ["b", "a"]
+
+
+def test_a_ceiling_that_neighbours_lowered_refutes_a_claim_but_does_not_support_it():
+    found = regimes.with_room(Estimate(0.7, 0.6, 0.8, 3))
+    assert (found.value, found.low, found.high) == (0.7, 0.48, 0.8)
+    assert math.isnan(regimes.with_room(math.nan))
