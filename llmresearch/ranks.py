@@ -82,7 +82,7 @@ def _agreed(part):
         return f"{count} session has all engines, so nothing can agree or disagree."
     if len(first) == 1:
         return f"each of {count} sessions puts {first['engine'].iloc[0]} first."
-    told = ", ".join(f"{row.engine} came first in {row.first_in}" for row in first.itertuples())
+    told = ", ".join(f"{row.engine} came first in {int(row.first_in)}" for row in first.itertuples())
     return f"**the sessions disagree**: of {count}, {told}."
 
 

@@ -102,6 +102,8 @@ def test_sessions_that_disagree_have_no_winner_and_it_is_said_who_came_first_how
     assert set(found["verdict"]) == {"no winner", "not told apart"}
     assert found["first_in"].to_dict() == {"a": 2, "b": 1}
     assert ranks.agreement(found.reset_index()) == "- m, s: **the sessions disagree**: of 3, a came first in 2, b came first in 1.\n"
+    beside = pd.concat([found.reset_index(), pd.DataFrame([{"model": "m", "scenario": "s", "engine": "refused"}])])
+    assert ranks.agreement(beside) == ranks.agreement(found.reset_index())
 
 
 @pytest.mark.parametrize("costs, said", [
