@@ -50,9 +50,9 @@ def statistical_analysis(by_phase, by_scenario, phase):
 def export_metadata(frame):
     """One mapping per engine and model with a file of its own: what the engine told of its making."""
     cells = cells_of(frame).drop_duplicates(["engine", "model"], keep="last")
-    cells = cells[[any(evidence.get(name) for name in BYTES) for evidence in cells["evidence"]]]
     who = zip(cells["engine"], cells["model"].astype(str), cells["evidence"])
-    return [{"engine": engine, "model": model} | _made(evidence) for engine, model, evidence in who]
+    return [{"engine": engine, "model": model} | _made(evidence) for engine, model, evidence in who
+            if any(evidence.get(name) for name in BYTES)]  # fmt: skip
 
 
 def _made(evidence):
