@@ -191,6 +191,12 @@ class Watched:
         self.page.wait_for_function(IDLE)  # before its kernel stands, JupyterLab would ask which one
         self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
+    def darken_lab(self):
+        """JupyterLab in its dark theme."""
+        self.page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+        self.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+        self.page.wait_for_timeout(500)
+
     def faults(self, selector=None):
         """Serious and critical findings of axe inside `selector` (the whole page without one), a line each."""
         from axe_playwright_python.sync_playwright import Axe

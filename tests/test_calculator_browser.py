@@ -179,4 +179,6 @@ def test_the_calculator_works_in_jupyterlab(browser, lab):
     field(page, "gpu").locator("select").select_option("l4")
     agrees(page, model="llama-3.1-8b", gpu="l4", max_model_len=8192)
     assert page.faults(".lr-root") == []
+    page.darken_lab()
+    assert page.page.locator(".lr-root").get_attribute("data-theme") == "dark" and page.faults(".lr-root") == []
     assert (page.errors, page.outside) == ([], [])

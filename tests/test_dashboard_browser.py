@@ -121,6 +121,11 @@ def test_what_is_no_log_has_its_sentence_and_the_page_stays(page):
     assert page.page.locator(PARTS).inner_text() == before and page.errors == []
 
 
+def test_a_file_that_misses_the_zone_does_not_replace_the_page(page):
+    stopped = "() => !document.querySelector('h1').dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true }))"
+    assert page.page.evaluate(stopped)
+
+
 def test_the_button_is_reached_by_key_and_takes_files_too(page, tmp_path):
     (tmp_path / "third.txt").write_text(LOG)
     (tmp_path / "fourth.txt").write_bytes(LOG.encode("utf-16"))
@@ -150,5 +155,7 @@ def test_the_dashboard_works_in_jupyterlab(browser, lab):
     assert "14.99" in shown(page, "mine.txt: ")
     page.page.locator(READY).first.locator("td").first.click()
     assert shown(page, f"{rows(page)[0][0]}: ").strip()
+    assert page.faults(".lr-dashboard") == []
+    page.darken_lab()
     assert page.faults(".lr-dashboard") == []
     assert (page.errors, page.outside) == ([], [])

@@ -43,6 +43,10 @@ function render({ model, el }) {
   zone.addEventListener("drop", (event) => { hold(event, false); take([...event.dataTransfer.files]); });
   button.addEventListener("change", () => { const files = [...button.files]; button.value = ""; if (files.length) take(files); });
 
+  const beside = (event) => event.preventDefault(); // a browser would leave the page for a file that misses the zone
+  const missed = document.body.dataset.voila === undefined ? [] : ["dragover", "drop"];
+  for (const name of missed) document.addEventListener(name, beside);
+
   const show = () => {
     const { sentences, added } = model.get("answer");
     refused.replaceChildren(...sentences.map((sentence) => make("p", {}, sentence)));
@@ -51,7 +55,10 @@ function render({ model, el }) {
   };
   model.on("change:answer", show);
   show();
-  return () => model.off("change:answer", show);
+  return () => {
+    model.off("change:answer", show);
+    for (const name of missed) document.removeEventListener(name, beside);
+  };
 }
 
 export default { render };
