@@ -55,11 +55,13 @@ class Estimate:
 def digits(value, low=NAN, high=NAN):
     """How many decimals to show: two significant digits of the interval's half-width, or four of the value without one.
 
-    The rule of the Particle Data Group with one digit more, so that rounding never hides an interval.
+    The rule of the Particle Data Group with one digit more, so that rounding never hides an interval; nor a value
+    that is smaller than the half-width of an interval without zero: it shows two digits of its own.
     """
     half = (high - low) / 2 if math.isfinite(low) and math.isfinite(high) else 0.0
     if half > 0:
-        return min(12, max(0, 1 - math.floor(math.log10(half))))
+        shown = min(half, abs(value)) if low * high > 0 and value else half
+        return min(12, max(0, 1 - math.floor(math.log10(shown))))
     if not value or not math.isfinite(value):
         return 0
     return min(12, max(0, 3 - math.floor(math.log10(abs(value)))))

@@ -93,6 +93,8 @@ def test_an_unknown_label_is_refused_with_the_known_ones():
         (0.2, 0.2, 0.2, "s", "200 ms"),
         (1 / 3, 1 / 3, 1 / 3, "", "0.3333"),
         (3.0, 2.0, math.inf, "", "3.000 [2.000, ∞]"),
+        (0.29, 0.01, 43.0, "", "0.29 [0.01, 43.00]"),
+        (0.04, -0.71, 0.79, "", "0.04 [-0.71, 0.79]"),
     ],
 )
 def test_digits_follow_the_interval(value, low, high, unit, text):
