@@ -28,7 +28,7 @@ from llmresearch.worker_process import environment
 CALLS, WARMUP = 20, 5
 ARGUMENTS = {"max_model_len": 512, "max_num_seqs": 16}  # of the engine, the same on both sides
 HERE = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-# What `vllm bench latency` runs; the command itself wants a package of the name vllm, which that for processors has not.
+# What `vllm bench latency` runs; the command itself wants a package of the name vllm: that for processors has another.
 TOOL = """
 import sys, vllm
 from vllm.benchmarks.latency import add_cli_args, main

@@ -1,4 +1,4 @@
-"""Fixtures that the tests of several engines share; a file that wants one for all its tests says `usefixtures`."""
+"""Fixtures that the tests of several engines share; a file that wants one in all tests says `usefixtures`."""
 
 import pytest
 
@@ -49,5 +49,5 @@ def gemma(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def windowed(tmp_path_factory):
-    """A Gemma 3 whose window is shorter than the prompts that it gets, and whose answers are several tokens."""
+    """A Gemma 3 whose window is shorter than its prompts, and whose answers are several tokens."""
     return tiny_models.windowed(tmp_path_factory.mktemp("windowed"))

@@ -1,4 +1,4 @@
-"""What the tests of several engines share: a cell without a plan, an engine that is run, what all of them keep to."""
+"""What the tests of several engines share: a cell without a plan, a run of a phase, what all engines keep to."""
 
 from types import SimpleNamespace
 
@@ -14,8 +14,10 @@ PHASES = ("prefill", "decode", "e2e", "generate")
 
 def cell(**values):
     """A cell with what engines read of it: two rows of 12 tokens, 6 new ones, fp32 on one core."""
-    known = {"device": "cpu", "dtype": "fp32", "concurrency": 1, "batch": 2, "prompt_tokens": 12, "new_tokens": 6,
-             "threads": 1, "options": {}, "seed": 42, "phases": PHASES, "score": None, "source": None, "model": "small"}  # fmt: skip
+    known = {
+        "device": "cpu", "dtype": "fp32", "concurrency": 1, "batch": 2, "prompt_tokens": 12, "new_tokens": 6,
+        "threads": 1, "options": {}, "seed": 42, "phases": PHASES, "score": None, "source": None, "model": "small",
+    }  # fmt: skip
     return SimpleNamespace(**known | values)
 
 

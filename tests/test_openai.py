@@ -125,8 +125,9 @@ def test_a_precision_that_the_bits_contradict_is_refused():
 
 def test_two_clients_at_once_each_have_a_first_token_and_gaps_and_share_no_prompt(tmp_path):
     with running(owner="someone", engine=Law(prompt_s=200e-6, token_s=3e-3)) as server:
-        found, calls = at_once(tmp_path / "raw.jsonl", {"name": "openai", "url": server.url}, prompts=[TEXT], new_tokens=8)
-        timed = [body["prompt"] for body in sent(server)][-24:]  # two clients, three phases, a first call and three samples
+        engine = {"name": "openai", "url": server.url}
+        found, calls = at_once(tmp_path / "raw.jsonl", engine, prompts=[TEXT], new_tokens=8)
+        timed = [body["prompt"] for body in sent(server)][-24:]  # 2 clients, 3 phases, a first call and 3 samples
     assert found["status"] == "ok", found["reason"]
     for phase, count, least in (("prefill", 1, 0.020), ("decode", 8, 0.0), ("e2e", 8, 0.020)):
         told = calls[calls["phase"] == phase]["request_token_seconds"].tolist()
@@ -175,9 +176,9 @@ def test_a_stand_in_backed_by_llama_cpp_gives_the_ids_of_llama_cpp_in_process(ll
 
 
 @pytest.mark.slow
-def test_two_clients_of_llama_cpp_at_once_get_their_own_answers_and_one_waits_for_its_first_token(llama_server, tmp_path):
-    found, calls = at_once(tmp_path / "raw.jsonl", {"name": "openai", "url": llama_server[0]}, model="gemma3-270m",
-                           prompt_tokens=40, new_tokens=6)  # fmt: skip
+def test_two_clients_of_llama_cpp_at_once_get_their_own_answers_and_one_waits(llama_server, tmp_path):
+    engine = {"name": "openai", "url": llama_server[0]}
+    found, calls = at_once(tmp_path / "raw.jsonl", engine, "gemma3-270m", prompt_tokens=40, new_tokens=6)
     assert found["status"] == "ok", found["reason"]
     rows = [models.seeded_ids(262_144, 40, seed=42, index=index) for index in range(2)]
     assert found["output_ids"] == [_in_process(row) for row in rows]

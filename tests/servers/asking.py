@@ -26,8 +26,10 @@ def cell(
 
 def at_once(raw, backend, model={"name": "small", "served": True}, dtype="q4_k_m", **scenario):
     """(the cell's line, its samples): two requests at the same time, whole requests, measured by a worker."""
-    asked = {"study": "s", "backends": [backend], "dtypes": [dtype], "models": [model], "phases": ["prefill", "decode", "e2e"],
-             "repetitions": 3, "warmup": 0, "scenarios": [{"name": "dual", "concurrency": 2} | scenario]}  # fmt: skip
+    asked = {
+        "study": "s", "backends": [backend], "dtypes": [dtype], "models": [model], "repetitions": 3, "warmup": 0,
+        "phases": ["prefill", "decode", "e2e"], "scenarios": [{"name": "dual", "concurrency": 2} | scenario],
+    }  # fmt: skip
     lr.measure(lr.plan(asked), raw, progress=False)
     (found,) = records.cells(raw)
     return found, lr.samples(lr.read(raw))
