@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 from llmresearch import models
-from llmresearch.backends.hf import Hf, ModelTooShort
+from llmresearch.backends.hf import Hf
+from llmresearch.backends.prompts import NoBatch
 from llmresearch.texts import read_text
 from tests.engine_cells import answer as run
 from tests.engine_cells import cell, started
@@ -96,7 +97,7 @@ def test_evidence_is_read_back_from_the_weights(small, dtype, read):
 
 def test_a_request_past_the_last_position_is_one_sentence(small):
     with pytest.raises(
-        ModelTooShort, match="1030 tokens asked, prompt and answer together; the model has 1024 positions"
+        NoBatch, match="1030 tokens asked, prompt and answer together; the model has 1024 positions"
     ):
         loaded(small, [[1] * 1024])
 

@@ -10,7 +10,8 @@ import pytest
 
 from llmresearch import models
 from llmresearch.backends import gguf_files
-from llmresearch.backends.llamacpp import LlamaCpp, TooLong, WrongPrecision
+from llmresearch.backends.llamacpp import LlamaCpp, WrongPrecision
+from llmresearch.backends.prompts import NoBatch
 from llmresearch.failures import classify_failure
 from llmresearch.models import ModelError
 from tests.engine_cells import PROMPTS, answer, cell, started
@@ -187,7 +188,7 @@ def gguf_precision(file):
 
 @needs_engine
 def test_more_tokens_than_positions_is_refused_before_it_runs(loaded):
-    with pytest.raises(TooLong, match="the model has 1024 positions") as caught:
+    with pytest.raises(NoBatch, match="the model has 1024 positions") as caught:
         loaded.start(cell(new_tokens=1020), PROMPTS)
     assert "Shorten prompt_tokens or new_tokens" in str(caught.value)
 

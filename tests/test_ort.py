@@ -9,6 +9,7 @@ import pytest
 from llmresearch import export, matrix, models, runner
 from llmresearch.backends import ort_session
 from llmresearch.backends.ort import Ort
+from llmresearch.backends.prompts import NoBatch
 from llmresearch.export import ExportError, Variant
 from llmresearch.failures import classify_failure
 from llmresearch.frames import read
@@ -174,7 +175,7 @@ def test_a_truncated_file_is_refused_in_one_sentence(gpt2):
     ([list(range(123))], "129 tokens asked, prompt and answer together; the model has 128 positions"),
 ])  # fmt: skip
 def test_a_wrong_shape_is_refused(ids, words, gpt2):
-    with pytest.raises(ort_session.OrtError, match=words):
+    with pytest.raises(NoBatch, match=words):
         started(gpt2, ids)
 
 

@@ -17,6 +17,7 @@ from llmresearch.backends.trt_device import Device
 from llmresearch.export import Variant
 from llmresearch.failures import classify_failure
 from llmresearch.frames import read
+from llmresearch.records import LlmResearchError
 from tests import engine_cells, stand_in_trt
 from tests.engine_cells import PROMPTS, assert_phases_agree, assert_scores_are_those_of_forced_tokens, run
 from tests.tiny_models import made, reference
@@ -208,7 +209,7 @@ def test_loading_again_lets_go_of_the_first_engine(gpt2, driver):
 ])  # fmt: skip
 def test_a_wrong_shape_is_refused(ids, words, gpt2, driver):
     engine = started(gpt2)
-    with pytest.raises(EngineError, match=words):
+    with pytest.raises(LlmResearchError, match=words):
         engine.start(cell(), ids)
 
 

@@ -18,16 +18,11 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..records import LlmResearchError
-from .prompts import batch_of
+from .prompts import batch_of, within
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
 SCORED_AT_ONCE = 128  # rows of logits turned into log-probabilities together: large vocabularies need memory
-
-
-class ModelTooShort(LlmResearchError):
-    """A request that is longer than the model's table of positions."""
 
 
 class Hf:
@@ -98,11 +93,7 @@ class Hf:
         self.cache, self._after_prompt = None, None
 
     def _check_length(self, tokens):
-        if self.positions and tokens > self.positions:
-            raise ModelTooShort(
-                f"{self.name}: {tokens} tokens asked, prompt and answer together; the model has {self.positions} "
-                "positions. Shorten prompt_tokens or new_tokens."
-            )
+        within(self.name, tokens, self.positions)
 
     def prepare(self, phase):
         """Untimed: before `decode`, the cache holds exactly the prompt and the first id is known."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..records import LlmResearchError
 from . import gguf_files, llama_context
-from .prompts import batch_of
+from .prompts import batch_of, within
 
 PACKAGE = "llama-cpp-python==0.3.36"
 UBATCH = 512  # llama.cpp's own default
@@ -22,10 +22,6 @@ UBATCH = 512  # llama.cpp's own default
 
 class WrongPrecision(LlmResearchError):
     """A file that holds another precision than the cell's name says."""
-
-
-class TooLong(LlmResearchError):
-    """A request that is longer than the model's positions."""
 
 
 class LlamaCpp:
@@ -87,12 +83,7 @@ class LlamaCpp:
 
     def _room(self, sequences, length):
         """A context for that many tokens in each sequence; the one that is there where it will do."""
-        if length - 1 > self.model.positions:
-            raise TooLong(
-                f"llamacpp: {length - 1} tokens asked, prompt and answer together; the model has "
-                f"{self.model.positions} "
-                "positions. Shorten prompt_tokens or new_tokens."
-            )
+        within(self.name, length - 1, self.model.positions)
         self._first = None
         have = self.context
         if have and have.sequences == sequences and have.length >= length:

@@ -12,7 +12,7 @@ import numpy as np
 from ..export import Variant, artifact, facts
 from ..export.forms import EMPTY
 from . import ort_session
-from .ort_session import OrtError
+from .prompts import batch_of, within
 
 SCORED_AT_ONCE = 128  # rows of logits turned into log-probabilities together; bounds memory
 ROOM = 64  # slots at least, so that a short cell's forced tokens fit as well
@@ -52,28 +52,15 @@ class Ort:
 
     def start(self, cell, ids):
         """Untimed: take the prompt, ids[batch][token], and allocate all memory for the calls that follow."""
-        if len({len(row) for row in ids}) != 1 or not ids[0]:
-            raise OrtError(
-                f"ort: prompts of {[len(row) for row in ids]} tokens are no batch. Give rows of one length."
-            )
-        self.batch, self.prompt_tokens, self.new_tokens = len(ids), len(ids[0]), cell.new_tokens
-        self.prompt = np.array(ids, np.int32)
+        self.batch, self.prompt_tokens = batch_of(self.name, ids, self.facts["vocab"])
+        self.prompt, self.new_tokens = np.array(ids, np.int32), cell.new_tokens
         self._room(self.prompt, self.new_tokens)
         self._after_prompt = None
 
     def _room(self, ids, more=0):
-        """Memory for `ids` [batch, token] and as many tokens after them; OrtError for what the model cannot take."""
-        vocab = self.facts["vocab"]
-        longest = self.facts["positions"] if self.facts["learned_positions"] else EMPTY
-        if ids.min() < 0 or ids.max() >= vocab:
-            raise OrtError(
-                f"ort: id {ids.max()} is outside the vocabulary of {vocab:,}. Use this model's own ids."
-            )
-        if ids.shape[1] + more > longest:
-            raise OrtError(
-                f"ort: {ids.shape[1] + more} tokens asked, prompt and answer together; the model has {longest} positions. "
-                "Shorten prompt_tokens or new_tokens."
-            )
+        """Memory for `ids` [batch, token] and as many tokens after them, or a refusal of what the model cannot take."""
+        batch_of(self.name, ids.tolist(), self.facts["vocab"])
+        within(self.name, ids.shape[1] + more, self.facts["positions"] if self.facts["learned_positions"] else EMPTY)
         self._reserve(max(ids.shape[1] + more, self.prompt_tokens + self.new_tokens, ROOM))
 
     def _reserve(self, tokens):

@@ -1,10 +1,10 @@
-"""What an engine in process wants of a prompt: rows of one length, of ids that the model has."""
+"""What an engine in process wants of a prompt: rows of one length, of ids that the model has, and room for the answer."""
 
 from ..records import LlmResearchError
 
 
 class NoBatch(LlmResearchError):
-    """A prompt that the model cannot take in one forward."""
+    """A prompt that the model cannot take in one forward, or that leaves no room for its answer."""
 
 
 def batch_of(name, ids, vocabulary):
@@ -16,3 +16,10 @@ def batch_of(name, ids, vocabulary):
     if strange is not None:
         raise NoBatch(f"{name}: id {strange} is outside the vocabulary of {vocabulary}. Use this model's own ids.")
     return len(lengths), lengths[0]
+
+
+def within(name, tokens, positions):
+    """Nothing; refuses a prompt and its answer that are longer together than the model's positions (None: any number)."""
+    if positions and tokens > positions:
+        raise NoBatch(f"{name}: {tokens} tokens asked, prompt and answer together; the model has {positions} positions. "
+                      "Shorten prompt_tokens or new_tokens.")  # fmt: skip

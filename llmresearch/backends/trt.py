@@ -15,6 +15,7 @@ import numpy as np
 
 from ..export import Variant, artifact, facts
 from . import trt_build, trt_profiles, trt_run, trt_versions
+from .prompts import batch_of, within
 from .trt_build import EngineError
 from .trt_device import Device
 
@@ -96,26 +97,16 @@ class Trt:
 
     def start(self, cell, ids):
         """Untimed: take the prompt, ids[batch][token]; memory and graphs for the calls that follow."""
-        if len({len(row) for row in ids}) != 1 or not ids[0]:
-            raise EngineError(
-                f"{self.name}: prompts of {[len(row) for row in ids]} tokens are no batch. Give rows of one length."
-            )
-        self.batch, self.prompt_tokens, self.new_tokens = len(ids), len(ids[0]), cell.new_tokens
-        self.prompt = np.array(ids, np.int32)
+        self.batch, self.prompt_tokens = batch_of(self.name, ids, self.facts["vocab"])
+        self.prompt, self.new_tokens = np.array(ids, np.int32), cell.new_tokens
         self._room(self.prompt, self.new_tokens)
         self._after_prompt = None
 
     def _room(self, ids, more=0):
-        """Memory for `ids` [batch, token] and as many tokens after them; EngineError for what the model cannot take."""
+        """Memory for `ids` [batch, token] and as many tokens after them, or a refusal of what the model cannot take."""
         whole, longest = ids.shape[1] + more, _longest(self.facts)
-        if ids.min() < 0 or ids.max() >= self.facts["vocab"]:
-            raise EngineError(
-                f"{self.name}: id {ids.max()} is outside the vocabulary of {self.facts['vocab']:,}. "
-                "Use this model's own ids."
-            )
-        if longest and whole > longest:
-            raise EngineError(f"{self.name}: {whole} tokens asked, prompt and answer together; the model has {longest} positions. "
-                              "Shorten prompt_tokens or new_tokens.")  # fmt: skip
+        batch_of(self.name, ids.tolist(), self.facts["vocab"])
+        within(self.name, whole, longest)
         self._reserve(max(whole, self.prompt_tokens + self.new_tokens, min(trt_profiles.ROOM, longest or trt_profiles.ROOM)))
 
     def _reserve(self, slots):
