@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 HERE = Path(__file__).parent.parent
 
@@ -50,15 +51,15 @@ def test_an_environment_of_conda_has_what_it_says_it_has(extra):
 
 
 def test_what_the_pinned_packages_need_here_is_pinned_too():
-    needed = {
-        normal(re.split(r"[\[<>=;!~( ]", one)[0]) for name in CONSTRAINTS for one in _needs(name) if "extra ==" not in one
-    }  # fmt: skip
+    needed = {name for package in CONSTRAINTS for name in _needs(package)}
     here = {normal(one.metadata["Name"]) for one in metadata.distributions()}
     assert (needed & here) - set(CONSTRAINTS) - {"setuptools", "pip", "wheel"} == set()
 
 
 def _needs(name):
+    """The packages that an installed one needs on this Python and machine, without extras."""
     try:
-        return metadata.requires(name) or []
+        wanted = [Requirement(text) for text in metadata.requires(name) or []]
     except metadata.PackageNotFoundError:
         return []
+    return [normal(one.name) for one in wanted if not one.marker or one.marker.evaluate({"extra": ""})]
