@@ -1,5 +1,6 @@
 """TR118's tables: what one engine gives over another in time, quality and files, when its build has paid, how it fails."""
 
+from .answers import answers, without_wrong_answers
 from .artefacts import artefacts, labels
 from .crossings import crossings, least_squares_table, rival_shapes, session_ratios, size_ratios
 from .decisions import counted, decisions
@@ -11,7 +12,7 @@ from .payback import payback
 from .quality import perplexity_results
 from .speed import as_tested, precisions, speedups
 
-__all__ = ["PAGE", "artefacts", "as_tested", "cached_and_uncached", "counted", "crossings", "decisions", "engines", "export_metadata",
+__all__ = ["PAGE", "answers", "artefacts", "as_tested", "cached_and_uncached", "counted", "crossings", "decisions", "engines", "export_metadata",
            "failure_classes", "labels", "latency_summary", "least_squares_table", "on_page", "payback", "perplexity_results",
            "precisions", "reproducer", "rival_shapes", "session_ratios", "size_ratios", "speedups", "statistical_analysis",
-           "throughputs", "with_engine"]  # fmt: skip
+           "throughputs", "with_engine", "without_wrong_answers"]  # fmt: skip

@@ -64,6 +64,14 @@ def _gate(report, row, name):
                f"Verdict: **{row['pass']}**.")  # fmt: skip
 
 
+def answers(report, table):
+    """A claim per engine that also answered without a cache: with one it gives the same tokens, in every scenario."""
+    for engine, part in table.dropna(subset="as_uncached").groupby("engine", sort=True):
+        report.claim(_id("answers", engine),
+                     f"With a cache {engine} gives the tokens that it gives without one (least share of a scenario's tokens).",
+                     _worst((part["as_uncached"] / part["tokens"]).min(), part, "scenario"), above=1 - 1e-9, label="derived")  # fmt: skip
+
+
 def files(report, table):
     """Two claims per engine with files: none holds other weights, none is smaller than its label allows."""
     for engine, part in table.dropna(subset="worst_steps").groupby("engine", sort=True):
@@ -76,8 +84,8 @@ def files(report, table):
                      _worst(part["excess"].min(), part), above=-1e-9, label="derived")  # fmt: skip
 
 
-def _worst(value, part):
-    return Estimate(value, value, value, len(part), "file", f"exact arithmetic, the worst of {len(part)} files")
+def _worst(value, part, unit="file"):
+    return Estimate(value, value, value, len(part), unit, f"exact arithmetic, the worst of {len(part)} {unit}s")
 
 
 def crossing(report, table, reference):
