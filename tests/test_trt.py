@@ -213,6 +213,20 @@ def test_a_wrong_shape_is_refused(ids, words, gpt2, driver):
         engine.start(cell(), ids)
 
 
+def test_rows_of_one_prompt_that_are_answered_differently_fail_the_cell(gpt2, driver, monkeypatch):
+    engine = started(gpt2)
+    step = engine.buffers.step
+
+    def broken():
+        step()
+        engine.buffers.answer[1] += 1
+
+    monkeypatch.setattr(engine.buffers, "step", broken)
+    with pytest.raises(EngineError, match="invalid output: one prompt in 2 rows was answered by") as caught:
+        engine.forced(PROMPTS[0], 4)
+    assert classify_failure(str(caught.value)).kind == "invalid output"
+
+
 def test_evidence_tells_types_and_times_and_an_int8_cell_without_int8_layers_fails(gpt2, driver, monkeypatch):
     engine = started(gpt2, dtype="int8")
     found = engine.evidence()
