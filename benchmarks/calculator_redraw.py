@@ -2,12 +2,13 @@
 
     python benchmarks/calculator_redraw.py [--redraws 20] [--visits 3]
 
-First answer: from the request for the page to the visible verdict, a new kernel each visit. Redraw: from a key that moves
+First answer: from the request for a page to the visible verdict, or to the dashboard's table, a new kernel each visit. Redraw: from a key that moves
 the context's slider to the changed answer in the page, by the page's own clock. Ends with exit code 1 where a limit is
 crossed. Numbers of a busy machine say little: the load is printed beside them.
 """
 
 import argparse
+import itertools
 import os
 from pathlib import Path
 from statistics import median
@@ -22,7 +23,7 @@ import browser_pages as pages
 
 FIRST_S, REDRAW_MS = 5.0, 100.0
 """The limits: of a first answer, and of a redraw."""
-READY = "[data-lr=fits]"
+READY = {"calculator": "[data-lr=fits]", "dashboard": ".lr-dashboard table.dataTable tbody tr"}
 SLIDER = "[data-field=max_model_len] input[type=range]"
 SAID = "document.querySelector('.lr-root').dataset"
 
@@ -41,25 +42,26 @@ def redraws(page, count):
 
 
 def measure(visits, count):
-    """(seconds of each first answer, milliseconds of each redraw of the last visit)."""
+    """({page: seconds of each first answer}, milliseconds of each redraw of the calculator's last visit)."""
     from playwright.sync_api import sync_playwright
 
-    place = tempfile.mkdtemp()
+    place, first, redrawn = tempfile.mkdtemp(), {name: [] for name in READY}, []
     with pages.serving(pages.voila_command, "/voila/render", "/voila/static/voila.js", place) as server, sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=pages.program(), args=pages.FLAGS)
-        first = []
-        for visit in range(visits):
+        for name, visit in itertools.product(READY, range(visits)):
             with pages.opener(chromium) as open_:
-                page = open_(server.url("calculator"))
-                first.append(page.seconds_until(READY))
-                if visit == visits - 1:
-                    return first, redraws(page, count)
+                page = open_(server.url(name))
+                first[name].append(page.seconds_until(READY[name]))
+                if name == "calculator" and visit == visits - 1:
+                    redrawn = redraws(page, count)
             time.sleep(1)
+    return first, redrawn
 
 
 def shown(first, redrawn):
     """One row a quantity: median, largest, limit, n, and whether it holds."""
-    rows = [("first answer (s)", first, FIRST_S), ("redraw (ms)", redrawn, REDRAW_MS)]
+    rows = [(f"first answer, {name} (s)", times, FIRST_S) for name, times in first.items()]
+    rows.append(("redraw (ms)", redrawn, REDRAW_MS))
     return pd.DataFrame(
         [(name, median(times), max(times), limit, len(times), max(times) <= limit) for name, times, limit in rows],
         columns=["what", "median", "largest", "limit", "n", "holds"],
