@@ -375,3 +375,9 @@ def test_the_gates_and_files_become_claims(frame, tmp_path):
     claimed.payback(report, depth.payback(built, BASE), 1e6)
     found = {c["id"].split("_")[0]: c["status"] for c in json.loads((tmp_path / "claims.json").read_text())}
     assert found == {"quality": "supported", "weights": "supported", "size": "supported", "pays": "supported"}
+
+
+def test_a_forest_is_drawn_of_seconds_over_the_references():
+    table = pd.DataFrame({"speedup": [2.0], "low": [1.0], "high": [4.0]})
+    assert depth.as_ratios(table)[["ratio", "low", "high"]].to_numpy().tolist() == [[0.5, 0.25, 1.0]]
+    assert depth.as_ratios(table.head(0)).empty

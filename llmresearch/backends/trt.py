@@ -212,7 +212,7 @@ class Trt:
         return {"top1": top1, "nll": nll}
 
     def _agreed(self, answer):
-        """The id that every row of the batch, given the same ids, is answered by; 8.6 was seen to answer two rows of four."""
+        """The id that every row of the batch, given the same ids, was answered by; EngineError where they differ."""
         if (answer != answer[0]).any():
             raise EngineError(f"{self.name}: invalid output: one prompt in {self.batch} rows was answered by "
                               f"{answer.ravel().tolist()}. Use a smaller batch, or another engine.")  # fmt: skip

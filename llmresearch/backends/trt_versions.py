@@ -58,7 +58,7 @@ class Api:
         """The flags of a precision. TF32 is no fp32: it is off."""
         flags = self.trt.BuilderFlag
         config.clear_flag(flags.TF32)
-        if not self.strong:
+        if not self.strong:  # cuDNN's tactics want all of its libraries; a layer norm alone wants its ops library
             config.set_tactic_sources(config.get_tactic_sources() & ~(1 << int(self.trt.TacticSource.CUDNN)))
         if not self.strong and dtype == "fp16":
             config.set_flag(flags.FP16)

@@ -10,9 +10,9 @@ from .latencies import cached_and_uncached, latency_summary, throughputs
 from .names import engines, with_engine
 from .payback import payback
 from .quality import perplexity_results
-from .speed import as_tested, precisions, speedups
+from .speed import as_ratios, as_tested, precisions, speedups
 
-__all__ = ["PAGE", "answers", "artefacts", "as_tested", "cached_and_uncached", "counted", "crossings", "decisions", "engines", "export_metadata",
+__all__ = ["PAGE", "answers", "artefacts", "as_ratios", "as_tested", "cached_and_uncached", "counted", "crossings", "decisions", "engines", "export_metadata",
            "failure_classes", "labels", "latency_summary", "least_squares_table", "on_page", "payback", "perplexity_results",
            "precisions", "reproducer", "rival_shapes", "session_ratios", "size_ratios", "speedups", "statistical_analysis",
            "throughputs", "with_engine", "without_wrong_answers"]  # fmt: skip

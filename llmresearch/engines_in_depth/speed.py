@@ -30,6 +30,11 @@ def speedups(frame, reference, by=("model", "phase"), engines=None, level=1 - AL
     return found[found["blocks"] > 0].reindex(columns=columns).reset_index(drop=True)
 
 
+def as_ratios(table):
+    """The table of `speedups` with `ratio`, low and high of seconds over the reference's: what a forest is drawn of."""
+    return table.assign(ratio=1 / table["speedup"], low=1 / table["high"], high=1 / table["low"])
+
+
 def as_tested(frame, reference, by=("model", "phase")):
     """`speedups` with every interval at the level at which Holm's correction tests its row.
 

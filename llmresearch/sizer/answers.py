@@ -40,7 +40,6 @@ _SPREAD = ("weights", "activation", "non_torch", "cuda_graphs", "non_kv")
 POOL = np.array([engine.pool for engine in engines.ENGINES.values()])
 STATIC = np.array([engine.static for engine in engines.ENGINES.values()])
 GGML = np.array([name in ("llama.cpp", "ollama") for name in engines.ENGINES])
-TRANSFORMERS = engines.ENGINE_CODES["transformers"]
 TENSORRT = engines.ENGINE_CODES["tensorrt-llm"]
 
 

@@ -98,8 +98,3 @@ EXPECTED = (
         " a pool",
     ),
 )
-EXPECTED_KV = (
-    ("Llama-3.1-8B, fp8 KV, batch 1", 0.27, "multi-head and decimal: 8 of 32 heads have a cache, 0.067 GB"),
-    ("Qwen3-8B, fp16 KV, batch 1", 0.54,
-    "multi-head: 0.151 GB with its 8 KV heads and 36 layers, not twice the former"),
-)  # fmt: skip
