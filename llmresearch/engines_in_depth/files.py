@@ -13,7 +13,7 @@ PAGE = {
     "by_scenario": ["model", "phase", "scenario", "engine", *INTERVAL, "p_adjusted", *TIMES],
     "precisions": ["model", "phase", "engine", "evidence", "labelled", *INTERVAL, *TIMES],
     "uncached": ["engine", "model", "scenario", "batch", "generate_seconds", "e2e_seconds", "times",
-                 "tokens_again", "same_ids"],
+                 "tokens_again"],
     "quality": ["backend", "model", "pass", "delta_frac", "threshold", "perplexity", "token_count", "windows",
                 "error"],
     "crossings": ["engine", "phase", "sizes", "sessions", "slope", "size", "verdict", "faster_at_largest"],

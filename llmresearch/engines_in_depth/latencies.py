@@ -1,6 +1,5 @@
 """Seconds and tokens per second by scenario and phase, in unpadded tokens; and what a missing cache costs."""
 
-import numpy as np
 import pandas as pd
 
 from ..frames import samples, steady
@@ -80,10 +79,10 @@ def cached_and_uncached(frame):
     """One row per engine, model and scenario: the same answer without a KV cache (`generate`) and with one (`e2e`).
 
     times: seconds without over seconds with, an Estimate over sessions. tokens_again: tokens that pass the model without
-    a cache over those with one, exact: step k computes prompt + k tokens instead of one. same_ids: whether both gave the
-    same ids, None where one of them did not run; of_generate: cells of the uncached phase that ran, of all.
+    a cache over those with one, exact: step k computes prompt + k tokens instead of one. `answers` says whether both gave
+    the same ids.
     """
-    rows, used, ids = [], with_engine(steady(frame)), _ids(frame)
+    rows, used = [], with_engine(steady(frame))
     for key, part in used[used["phase"].isin(["generate", "e2e"])].groupby(BY, observed=True, sort=True):
         without, cached = part[part["phase"] == "generate"], part[part["phase"] == "e2e"]
         if without.empty or cached.empty:
@@ -92,29 +91,6 @@ def cached_and_uncached(frame):
         rows.append(dict(zip(BY, key)) | {
             "prompt_tokens": int(prompt), "new_tokens": int(new), "batch": int(part["batch"].iloc[0]),
             "generate_seconds": without["seconds"].median(), "e2e_seconds": cached["seconds"].median(),
-            "times": median_ratio(without, cached), "tokens_again": new * (prompt + (new - 1) / 2) / (prompt + new - 1),
-            "same_ids": _same(ids, key)})  # fmt: skip
-    columns = [*BY, "prompt_tokens", "new_tokens", "batch", "generate_seconds", "e2e_seconds", "times", "tokens_again", "same_ids"]
+            "times": median_ratio(without, cached), "tokens_again": new * (prompt + (new - 1) / 2) / (prompt + new - 1)})  # fmt: skip
+    columns = [*BY, "prompt_tokens", "new_tokens", "batch", "generate_seconds", "e2e_seconds", "times", "tokens_again"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _ids(frame):
-    """Rows of (engine, model, scenario, prompt, session, last phase, ids) of each cell that ran."""
-    done = with_engine(frame[frame["phase"].isin(["generate", "e2e"]) & (frame["status"] == "ok")])
-    last = done.drop_duplicates(["cell_id", "session"], keep="last")
-    return last[[*BY, "prompt", "session", "phase", "output_ids"]].astype({name: str for name in (*BY, "phase")})
-
-
-def _same(ids, key):
-    """Whether every pair of a cached and an uncached cell gave the same ids."""
-    mine = ids[(ids[BY] == list(key)).all(axis=1)]
-    pairs = [part for _, part in mine.groupby(["prompt", "session"]) if part["phase"].nunique() == 2]
-    return all(len({str(_plain(row)) for row in part["output_ids"]}) == 1 for part in pairs) if pairs else None
-
-
-def _plain(rows):
-    return [list(map(int, row)) for row in rows] if rows is not None and not _missing(rows) else None
-
-
-def _missing(value):
-    return isinstance(value, float) and np.isnan(value)
