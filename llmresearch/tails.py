@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import trim_mean
 
 from .frames import first_calls, steady
 from .intervals import needed
@@ -56,16 +57,10 @@ VIEWS = {
     "mean, first calls dropped": ("steady", np.mean),
     "mean without the slowest": ("steady", lambda x: np.sort(x)[:-1].mean()),
     "mean without the slowest five": ("steady", lambda x: np.sort(x)[:-TOP].mean()),
-    "trimmed mean": ("steady", lambda x: _trimmed(x)),
+    "trimmed mean": ("steady", lambda x: trim_mean(x, TRIM)),
     "median": ("steady", np.median),
 }
 """Ways to put one number on a pool of calls, by name: which calls, and how."""
-
-
-def _trimmed(x):
-    """The mean without a tenth of the values at either end."""
-    cut = int(TRIM * len(x))
-    return np.sort(x)[cut : len(x) - cut].mean()
 
 
 def views(frame):
