@@ -30,7 +30,8 @@ from llmresearch.perplexities import perplexity, windows
 from llmresearch.texts import read_text
 from llmresearch.timing import available_cores
 
-PROMPT, NEW, CALLS, WARMUP = 64, 32, 5, 1
+PROMPT, NEW = 64, 32
+CALLS, WARMUP = {"cpu": 5, "cuda": 50}, {"cpu": 1, "cuda": 20}  # a GPU that was idle takes many short calls to reach its clocks
 ENGINES = [
     ("hf", "fp32"),
     ("ort", "fp32"),
@@ -51,7 +52,7 @@ def params(model, engines, sessions, device="cpu"):
     return {
         "study": "engines", "models": [model], "device": device, "phases": ["prefill", "decode"], "sessions": sessions,
         "backends": [{"name": name, "dtypes": dtypes} | interpreter(name) for name, dtypes in by_name.items()],
-        "repetitions": CALLS, "warmup": WARMUP, "scenarios": [{"name": "one", "prompt_tokens": PROMPT, "new_tokens": NEW}],
+        "repetitions": CALLS[device], "warmup": WARMUP[device], "scenarios": [{"name": "one", "prompt_tokens": PROMPT, "new_tokens": NEW}],
         "timeout_s": 300,
     }  # fmt: skip
 
@@ -95,7 +96,7 @@ def bare_ort(model, folder, ids, ran):
     """Medians of a bare I/O-bound loop over the same file, in a process of its own: {phase: seconds}."""
     path, device = made(cache_folder() / "onnx", export.MODEL, export.FACTS, ran["onnx_sha256"]), ran["device"]
     asked = {"threads": available_cores(), "device": device} | facts_of(path.with_name(export.FACTS))
-    return bare("engines_bare_ort.py", sys.executable, path, asked, ids)
+    return bare("engines_bare_ort.py", sys.executable, path, asked, ids, device)
 
 
 def bare_trt(model, folder, ids, ran):
@@ -103,7 +104,7 @@ def bare_trt(model, folder, ids, ran):
     path = made(cache_folder() / "engines", trt_build.PLAN, trt_build.FACTS, ran["engine_sha256"])
     onnx = made(cache_folder() / "onnx", export.MODEL, export.FACTS, ran["onnx_sha256"])
     return bare("engines_bare_trt.py", interpreter("trt").get("python", sys.executable), path,
-                facts_of(onnx.with_name(export.FACTS)), ids)  # fmt: skip
+                facts_of(onnx.with_name(export.FACTS)), ids, ran["device"])  # fmt: skip
 
 
 def made(folder, file, facts, digest):
@@ -116,15 +117,16 @@ def facts_of(path):
     return json.loads(path.read_text())
 
 
-def bare(script, python, path, asked, ids):
+def bare(script, python, path, asked, ids, device):
     """{phase: median seconds} of one of the bare loops beside this file."""
-    asked = asked | {"calls": WARMUP + 1 + CALLS, "new": NEW, "ids": [ids]}
+    before = WARMUP[device] + 1
+    asked = asked | {"calls": before + CALLS[device], "new": NEW, "ids": [ids]}
     command = [python, str(Path(__file__).with_name(script)), str(path), json.dumps(asked)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{script}: {done.stderr}")
     found = json.loads(done.stdout.splitlines()[-1])
-    return {phase: float(np.median(times[WARMUP + 1 :])) for phase, times in found.items()}
+    return {phase: float(np.median(times[before:])) for phase, times in found.items()}
 
 
 NATIVE = {("ort", "fp32"): ("a bare I/O-bound loop", bare_ort), ("ort", "fp16"): ("a bare I/O-bound loop", bare_ort),
