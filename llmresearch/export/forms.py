@@ -90,8 +90,8 @@ class Growing:
     def prepare(self, positions, slots):
         """What all layers share: per kind of layer what is added to the scores, 0 or a large negative number."""
         g = self.g
-        query = g("Unsqueeze", positions, g.constant([1, 2, 4], np.int64))
-        key = g("Unsqueeze", slots, g.constant([1, 2, 3], np.int64))
+        query = g("Unsqueeze", positions, g.constant([1, 3], np.int64))
+        key = g("Unsqueeze", slots, g.constant([1, 2], np.int64))
         self.masks = {"full": self._added(g("Greater", key, query))}
         if "sliding" in self.a.kinds:
             newest_lost = g("Sub", query, g.constant(self.a.window - 1, np.int32))
@@ -116,21 +116,18 @@ class Growing:
         return self.g("Concat", past, new, axis=2)
 
     def attend(self, q, k, v, kind):
-        """As `InPlace.attend`; query heads that share a key head stand in an axis of their own."""
+        """As `InPlace.attend`, in four axes: with one more TensorRT 8.6 gave the third row of a batch and those after it wrong sums."""
         g, a = self.g, self.a
-        group = a.heads // a.kv_heads
-        q = g(
-            "Reshape",
-            g("Mul", q, g.constant(a.scale, self.dtype)),
-            self._shape(0, a.kv_heads, group, -1, a.head_width),
-        )
-        k, v = (g("Unsqueeze", x, g.constant([2], np.int64)) for x in (k, v))
-        scores = g("Add", g("MatMul", q, g("Transpose", k, perm=[0, 1, 2, 4, 3])), self.masks[kind])
-        mixed = g("MatMul", g("Softmax", scores, axis=-1), v)
-        return g("Reshape", mixed, self._shape(0, a.heads, -1, a.head_width))
+        q = self._seen(g("Mul", q, g.constant(a.scale, self.dtype)), a.kv_heads, a.head_width)
+        scores = self._seen(g("MatMul", q, g("Transpose", k, perm=[0, 1, 3, 2])), a.heads, 0)
+        weights = g("Softmax", g("Add", scores, self.masks[kind]), axis=-1)
+        return self._seen(g("MatMul", self._seen(weights, a.kv_heads, 0), v), a.heads, a.head_width)
 
-    def _shape(self, *sizes):
-        return self.g.constant(list(sizes), np.int64)
+    def _seen(self, x, heads, width):
+        """x [batch, heads, tokens, width] seen as so many heads: query heads that share a key head are rows of it; width 0 stays."""
+        if self.a.heads == self.a.kv_heads:
+            return x
+        return self.g("Reshape", x, self.g.constant([0, heads, -1, width], np.int64))
 
 
 class Slots(Growing):
