@@ -72,7 +72,7 @@ class Fused(Hf):
             folder, torch, getattr(torch, DTYPES[cell.dtype]), self.device,
             early and bool(cell.options.get("dependent_launch", True)),
         )  # fmt: skip
-        self.positions, self.asked = self.model.a.positions, cell.options
+        self.positions, self.vocab, self.asked = self.model.a.positions, self.model.a.vocab, cell.options
         self.graphs_wanted = on_gpu and bool(cell.options.get("cuda_graph", True))
         self._shape, self._pool = None, None
         if on_gpu:

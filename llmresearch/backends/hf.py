@@ -79,14 +79,14 @@ class Hf:
             trust_remote_code=bool((cell.source or {}).get("trust_remote_code", False)),
         )  # fmt: skip
         self.model.to(self.device).eval().requires_grad_(False)
-        self.positions = _positions(folder)
+        self.positions, self.vocab = _positions(folder), len(self.model.get_input_embeddings().weight)
         if cell.device == "cuda":
             self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
             self.device_start = self._arm
 
     def start(self, cell, ids):
         """Untimed: take the prompt, ids[batch][token], for the calls that follow."""
-        self.batch, self.prompt_tokens = batch_of(self.name, ids, len(self.model.get_input_embeddings().weight))
+        self.batch, self.prompt_tokens = batch_of(self.name, ids, self.vocab)
         self.new_tokens = cell.new_tokens
         self._check_length(self.prompt_tokens + self.new_tokens)
         self.prompt = self.torch.tensor(ids, dtype=self.torch.long)
