@@ -122,7 +122,7 @@ class Engine:
         onnxruntime.set_default_logger_severity(3)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        self.what = what
+        self.what, self.num_layers = what, len(what["layers"])
         self.session = onnxruntime.InferenceSession(what["onnx"], options, providers=["CPUExecutionProvider"])
 
     def create_execution_context(self):
@@ -140,11 +140,11 @@ class Inspector:
     def __init__(self, kinds):
         self.kinds = kinds
 
-    def get_engine_information(self, form):
-        words = {"FLOAT": "Row major linear FP32", "HALF": "Row major linear FP16 format", "INT8": "Int8"}
+    def get_layer_information(self, index, form):
+        words = {"FLOAT": "Row major linear FP32", "HALF": "Row major linear FP16 format", "INT8": "Int8", "SILENT": ""}
         known = self.execution_context is not None and "input_ids" in self.execution_context.shapes
-        told = [words[kind] if known else "N/A due to dynamic shapes" for kind in self.kinds]
-        return json.dumps({"Layers": [{"Name": str(i), "Outputs": [{"Format/Datatype": word}]} for i, word in enumerate(told)]})
+        word = words[self.kinds[index]] if known else "N/A due to dynamic shapes"
+        return word and json.dumps({"Name": str(index), "Outputs": [{"Format/Datatype": word}]})
 
 
 class Context:

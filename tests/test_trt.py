@@ -246,6 +246,11 @@ def test_a_type_that_the_inspector_does_not_name_is_unknown_where_the_builder_ma
     assert engine.evidence()["dtype"] is None
 
 
+def test_a_layer_of_which_the_inspector_says_nothing_is_counted(gpt2, driver):
+    engine = started(gpt2)
+    engine.engine.what["layers"][0] = "SILENT"
+    found = trt.trt_run.inspected(engine.api, engine.engine, engine.buffers.one[0])
+    assert found["unsaid"] == 1 and sum(found.values()) == engine.engine.num_layers
 
 def test_the_timing_cache_of_one_build_is_given_to_the_next(gpt2, driver):
     api = trt_versions.Api("trt")
