@@ -1,7 +1,7 @@
 """Every engine beside the reference, and each beside its own native tool, on identical token ids.
 
     python benchmarks/engines.py speed  [MODEL] [SESSIONS]   time per token and ratio to hf, per engine and precision
-    python benchmarks/engines.py native [MODEL] [PAIRS] [DEVICE]  the harness over the engine's own tool, interleaved
+    python benchmarks/engines.py native [MODEL] [PAIRS] [DEVICE] [ENGINE]  the harness over the engine's own tool, interleaved
     python benchmarks/engines.py oracle [MODEL]              top-1, logits and perplexity against hf fp32
 
 Without an argument: all three on gemma3-270m. Speed is measured by the harness itself, each engine in its own
@@ -133,12 +133,17 @@ NATIVE = {("ort", "fp32"): ("a bare I/O-bound loop", bare_ort), ("ort", "fp16"):
           ("trt", "fp32"): ("a bare loop", bare_trt), ("trt", "fp16"): ("a bare loop", bare_trt)}  # fmt: skip
 
 
-def native(model, pairs, device="cpu"):
-    """A frame: ratio of medians, harness over the engine's own tool, over interleaved pairs of fresh processes."""
+def native(model, pairs, device="cpu", only=""):
+    """A frame: ratio of medians, harness over the engine's own tool, over interleaved pairs of fresh processes.
+
+    `only`: an engine or an engine and its precision, as "trt fp16"; all of them without it.
+    """
     folder = models.folder(model)
     ids = models.seeded_ids(models.check(model, folder).vocab, PROMPT, 42, 0)
     rows = []
     for engine, (tool, run) in NATIVE.items():
+        if not " ".join(engine).startswith(only):
+            continue
         first, ran = harness(model, engine, device)
         if not first:
             print(f"{' '.join(engine)}: {ran}")
@@ -201,14 +206,14 @@ def scored(engine, text):
     return perplexity(sum(nll for nll, _ in parts), sum(tokens for _, tokens in parts))
 
 
-def main(which="all", model="gemma3-270m", count=None, device="cpu"):
+def main(which="all", model="gemma3-270m", count=None, device="cpu", only=""):
     start = time.time()
     if which in ("speed", "all"):
         print(f"{model}, {PROMPT} + {NEW} tokens, batch 1, {available_cores()} cores\n")
         print(speed(model, int(count or 6)).to_markdown(index=False, floatfmt=".3f"))
     if which in ("native", "all"):
         print("\nharness over native tool\n")
-        print(native(model, int(count or 8), device).to_markdown(index=False, floatfmt=".3f"))
+        print(native(model, int(count or 8), device, only).to_markdown(index=False, floatfmt=".3f"))
     if which in ("oracle", "all"):
         print("\nagainst hf fp32 on the same ids\n")
         print(oracle(model).to_markdown(index=False, floatfmt=".6f"))
