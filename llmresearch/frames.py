@@ -223,7 +223,7 @@ def _found(frame, quantity, cells):
 def proven_dtype(evidence):
     """The precision that an engine's own words prove, or None where they prove none.
 
-    TensorRT before 10 chooses types itself, so what was parsed proves nothing where its inspector names no type.
+    TensorRT before 10 chooses types itself: where its copies of a cache count as layers, they are no proof of fp16.
     """
     chooses = evidence.get("engine") == "tensorrt" and int(str(evidence["version"]).partition(".")[0]) < 10
-    return None if chooses and set(evidence["layers"]) == {"unsaid"} else evidence.get("dtype")
+    return None if chooses and evidence.get("dtype") == "fp16" and "copy" not in evidence["layers"] else evidence.get("dtype")

@@ -141,10 +141,11 @@ class Inspector:
         self.kinds = kinds
 
     def get_layer_information(self, index, form):
-        words = {"FLOAT": "Row major linear FP32", "HALF": "Row major linear FP16 format", "INT8": "Int8", "SILENT": ""}
+        words = {"FLOAT": "Row major linear FP32", "HALF": "Row major linear FP16 format", "INT8": "Int8", "COPY": "Row major linear FP16 format", "SILENT": ""}
         known = self.execution_context is not None and "input_ids" in self.execution_context.shapes
         word = words[self.kinds[index]] if known else "N/A due to dynamic shapes"
-        return word and json.dumps({"Name": str(index), "Outputs": [{"Format/Datatype": word}]})
+        layer = "Reformat" if self.kinds[index] == "COPY" else "Myelin"
+        return word and json.dumps({"Name": str(index), "LayerType": layer, "Outputs": [{"Format/Datatype": word}]})
 
 
 class Context:

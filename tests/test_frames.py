@@ -155,8 +155,9 @@ def _empty():
 
 
 @pytest.mark.parametrize("evidence, proven", [
-    ({"engine": "tensorrt", "version": "8.6.0", "layers": {"unsaid": 98}, "dtype": "fp32"}, None),
-    ({"engine": "tensorrt", "version": "8.6.0", "layers": {"unsaid": 9, "fp16": 89}, "dtype": "fp16"}, "fp16"),
+    ({"engine": "tensorrt", "version": "8.6.0", "layers": {"unsaid": 1, "fp32": 1}, "dtype": "fp32"}, "fp32"),
+    ({"engine": "tensorrt", "version": "8.6.0", "layers": {"unsaid": 49, "fp16": 48, "fp32": 1}, "dtype": "fp16"}, None),
+    ({"engine": "tensorrt", "version": "8.6.0", "layers": {"copy": 96, "fp16": 2}, "dtype": "fp16"}, "fp16"),
     ({"engine": "tensorrt", "version": "10.13.0", "layers": {"unsaid": 98}, "dtype": "fp16"}, "fp16"),
     ({"engine": "transformers", "dtype": "fp32"}, "fp32"), ({}, None),
 ])  # fmt: skip

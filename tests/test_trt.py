@@ -246,11 +246,21 @@ def test_a_type_that_the_inspector_does_not_name_is_unknown_where_the_builder_ma
     assert engine.evidence()["dtype"] is None
 
 
-def test_a_layer_of_which_the_inspector_says_nothing_is_counted(gpt2, driver):
+def test_copies_and_layers_of_which_the_inspector_says_nothing_prove_no_type(gpt2, driver):
     engine = started(gpt2)
-    engine.engine.what["layers"][0] = "SILENT"
+    engine.engine.what["layers"][:2] = ["SILENT", "COPY"]
     found = trt.trt_run.inspected(engine.api, engine.engine, engine.buffers.one[0])
-    assert found["unsaid"] == 1 and sum(found.values()) == engine.engine.num_layers
+    assert (found["unsaid"], found["copy"]) == (1, 1) and "fp16" not in found and sum(found.values()) == engine.engine.num_layers
+
+
+@pytest.mark.parametrize("label, ran, kept, told", [
+    ("fp16", {"copy": 96, "fp32": 1, "unsaid": 1}, None, None), ("fp16", {"fp16": 1, "copy": 2}, None, "fp16"),
+    ("fp32", {"fp32": 1, "unsaid": 1}, None, "fp32"), ("fp32", {"fp16": 3, "fp32": 1}, None, "fp16"),
+    ("fp16", {"unsaid": 9}, {"fp16": 9}, "fp16"), ("fp16", {"fp32": 9}, {"fp16": 9}, "fp32"), ("fp32", {"unsaid": 9}, None, None),
+])  # fmt: skip
+def test_a_version_that_chooses_types_proves_one_only_by_a_layer_that_computes_in_it(label, ran, kept, told):
+    assert trt.proven(label, ran, kept) == told
+
 
 def test_the_timing_cache_of_one_build_is_given_to_the_next(gpt2, driver):
     api = trt_versions.Api("trt")

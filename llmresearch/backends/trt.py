@@ -240,7 +240,7 @@ class Trt:
         return {
             "engine": trt_versions.MODULES[self.name], "version": self.api.version, "device": "cuda",
             "device_name": self.device.gpu["name"], "compute_capability": self.device.gpu["capability"],
-            "dtype": self.cell.dtype if self.cell.dtype == "int8" else _most(self.ran, self.api.strong and self.built["network_types"]),
+            "dtype": proven(self.cell.dtype, self.ran, self.built["network_types"] if self.api.strong else None),
             "layers": self.ran, "layers_from": "the engine's inspector", "profiles": self.built["identity"]["profiles"],
             "engine_sha256": self.built["sha256"], "onnx_sha256": self.facts["sha256"], "parameters": self.facts["params"],
             "onnx_bytes": self.facts["bytes"], "export_seconds": self.facts.get("export_seconds"),
@@ -302,13 +302,21 @@ def _calibrator(api, onnx, folder, cell, profiles):
     return lambda: calibrator(api, onnx, folder, cell.seed, profiles)
 
 
-def _most(ran, kept):
-    """The floating type of most layers, as the inspector counts them; as parsed, where the version keeps those types; or None."""
-    for counted in (ran, kept or {}):
-        found = {name: counted[name] for name in ("fp32", "fp16") if counted.get(name)}
-        if found:
-            return max(found, key=found.get)
-    return None
+def proven(label, ran, kept):
+    """The precision of most layers as the inspector counts them, or None where it cannot be told.
+
+    `kept`: {type: layers} as parsed, of a version that keeps those types; None of one that chooses. Such a version fuses
+    most of a decoder into one layer whose inside nobody tells: inputs wider than the label prove nothing of it.
+    """
+    if label == "int8":
+        return label  # where no layer is, the cell has failed before
+    found = _most(ran) or _most(kept or {})
+    return None if kept is None and found == "fp32" != label else found
+
+
+def _most(counted):
+    found = {name: counted[name] for name in ("fp32", "fp16") if counted.get(name)}
+    return max(found, key=found.get) if found else None
 
 
 def _surprise(logits, wanted):

@@ -28,10 +28,10 @@ def opened(api, path):
 
 
 def inspected(api, engine, context):
-    """{type: layers} as the engine's inspector tells; a layer without types counts as `unsaid`.
+    """{type: layers} as the engine's inspector tells; a layer that only copies counts as `copy`, one without types as `unsaid`.
 
-    `context` has its shapes: a layer whose shapes may vary has no types without them. Layers are asked one by one, with
-    the context and then without it: 8.6 on one H200 said nothing at all of a whole engine whose context had run.
+    `context` has run: a layer whose shapes may vary has no types before. Layers are asked one by one, with the
+    context and then without it: 8.6 on one H200 said nothing at all of a whole engine whose context had run.
     """
     knowing, plain = (engine.create_engine_inspector() for _ in range(2))
     knowing.execution_context, form, found = context, api.trt.LayerInformationFormat.JSON, {}
@@ -50,6 +50,8 @@ def _narrowest(text):
         return "unsaid"
     if not isinstance(layer, dict):
         return "unsaid"
+    if layer.get("LayerType") == "Reformat":
+        return "copy"
     words = json.dumps([layer.get(key) for key in ("Inputs", "Outputs", "Weights", "Bias")]).upper()
     spelt = {name for name in NARROW if name.upper() in words}
     spelt |= {short for long, short in WORDS.items() if f'"{long}"' in words}
