@@ -37,9 +37,9 @@ class Loop:
         self.places, self.last = (ids.shape, put(places)), ((1,), put(np.array([self.prompt - 1], np.int32)))
         self.zero, self.logits = ((1,), put(np.zeros(1, np.int32))), cuda.mem_alloc(4 * asked["vocab"])
         self.sides = [self.side() for _ in range(2)]
-        contexts = [self.context(0), self.context(1)]
-        self.first = self.recorded(contexts[0], None, self.sides[1])
-        self.steps = {side: self.recorded(contexts[1], self.sides[side], self.sides[1 - side]) for side in (1, 0)}
+        self.contexts = [self.context(0), self.context(1)]  # kept: their memory is what the graphs work in
+        self.first = self.recorded(self.contexts[0], None, self.sides[1])
+        self.steps = {side: self.recorded(self.contexts[1], self.sides[side], self.sides[1 - side]) for side in (1, 0)}
 
     def side(self):
         """{name: memory} of an id, a position and a cache."""

@@ -141,6 +141,11 @@ def evidence_of(ran, asked, monkeypatch):
     return ort_session.evidence(session, "model.onnx", facts, ran, asked, None)
 
 
+@pytest.mark.parametrize("asked, graph", [({}, True), ({"concurrency": 2}, False), ({"options": {"cuda_graph": False}}, False), ({"device": "cpu"}, False)])
+def test_a_step_is_recorded_for_one_request_at_a_time_on_a_gpu(asked, graph):
+    assert ort_session.graphed(cell(**{"device": "cuda"} | asked)) is graph
+
+
 def test_cuda_graphs_and_full_precision_are_what_the_session_is_opened_with():
     (name, options), processor = ort_session._providers("cuda", graphs=True)
     assert (name, processor) == ("CUDAExecutionProvider", "CPUExecutionProvider")

@@ -92,7 +92,7 @@ def opened(path, cell, profile=None):
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
-    graphs = cell.device == "cuda" and cell.options.get("cuda_graph", True) and not profile
+    graphs = graphed(cell) and not profile
     try:
         session = ort.InferenceSession(str(path), options, providers=_providers(cell.device, graphs))
     except _failures() as error:
@@ -105,6 +105,11 @@ def opened(path, cell, profile=None):
     if graphs:
         whole.add_run_config_entry("gpu_graph_id", "-1")
     return session, {"whole": whole, "step": ort.RunOptions() if graphs else None}
+
+
+def graphed(cell):
+    """Does a step replay a CUDA graph? Not with several requests at once: another thread's work spoils a recording."""
+    return cell.device == "cuda" and cell.concurrency == 1 and cell.options.get("cuda_graph", True)
 
 
 def _providers(device, graphs):
@@ -280,7 +285,7 @@ def evidence(session, path, facts, ran, cell, buffers):
         "data_sha256": facts["data_sha256"], "model_sha256": session.get_modelmeta().custom_metadata_map.get("model_sha256"),
         "calibration": facts["calibration"], "threads": session.get_session_options().intra_op_num_threads,
         "cache": "one buffer in and out, written in place", "cache_bytes": sum(a.value.tensor_size_in_bytes() for a in pairs),
-        "cuda_graph": cell.device == "cuda" and cell.options.get("cuda_graph", True),
+        "cuda_graph": graphed(cell),
     }  # fmt: skip
 
 
