@@ -255,6 +255,7 @@ RULES = (
         "not supported on (?:this|CPU|the selected)", "illegal instruction", r"\bSIGILL\b",
         "only supported on GPUs", "bfloat16 is only supported", "operation not supported",
         "CUDA_ERROR_NOT_SUPPORTED", "no viable backend", "stream is capturing", "graph capture failed",
+        "error during capture",
         r"head size \d+ is not supported")),
     ("no device", (
         "no CUDA[- ](?:GPUs?|capable device)", "CUDA_ERROR_NO_DEVICE", "cudaErrorNoDevice",

@@ -182,6 +182,7 @@ MESSAGES = (
         "cuMemAlloc failed: out of memory",
     )),
     ("unsupported operation", (
+        "RuntimeError: Error in execution: CUDA failure 901: operation failed due to a previous error during capture ; GPU=0 ; expr=cudaStreamEndCapture(stream_, &graph);",
         "In node 5 with name: /Attn and operator: Attention (importFallbackPluginImporter): "
         "UNSUPPORTED_NODE: No importer registered for op: Attention. Attempting to import as plugin.",
         "[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : Could not find an implementation for MatMulInteger(10) "

@@ -345,3 +345,12 @@ def test_a_file_that_a_later_run_does_not_write_goes_away(report):
     again.file("new.json", {}, "New.")
     again.footer()
     assert sorted(p.name for p in report.folder.glob("*.json")) == ["new.json", "report.json"]
+
+
+def test_a_long_text_is_shown_by_both_ends_and_kept_whole_in_the_file():
+    long = "RuntimeError: " + "std::conditional_t<THRW, void> " * 40 + "CUDA failure 901"
+    table = pd.DataFrame({"reason": [long, "short"]})
+    shown = [row[0] for row in display.Shown(table).rows]
+    assert shown[1] == "short" and len(shown[0]) < 310
+    assert shown[0].startswith("RuntimeError: std") and shown[0].endswith("CUDA failure 901")
+    assert long in display.csv(table)

@@ -146,6 +146,16 @@ def test_a_sure_lead_is_a_recommendation_with_its_interval(frame, labelled):
     assert lines[1].endswith(f"cost of {FAST} over that of {SLOW}, 0.3 (derived).")
 
 
+def test_a_kind_of_scenario_that_one_engine_alone_completed_decides_nothing(frame, labelled):
+    broken = (frame["mode"].astype(str) == "dual") & (frame["engine"] == SLOW)
+    assert broken.any()
+    lost = frame.assign(status=frame["status"].astype(str).mask(broken, "refused"))
+    found = peers.recommendations(lost, labelled, quality.fidelity(frame, SLOW)).set_index("goal")
+    assert set(found["choice"]) == {FAST}
+    left = " (without dual requests, which fewer than two engines completed)"
+    assert found["why"].str.endswith(left).to_dict() == {"lowest latency": False, "best cost": True, "balanced": True}
+
+
 def test_engines_that_are_the_same_have_no_winner(tmp_path):
     twins = [{"name": "fake", "label": word, "session": 0.05} for word in ("a", "b")]
     small = {"backends": twins, "scenarios": PARAMS["scenarios"][:1], "phases": ["e2e"], "seed": 0}

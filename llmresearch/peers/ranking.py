@@ -9,10 +9,11 @@ from ..frames import steady
 from ..intervals import Estimate
 from .pairs import grid, pairs
 
+MODES = ("single", "batch", "dual")
 LEAST = 7  # calls that a rank rests on, as in the study's own ranking
 GOALS = {
     "lowest latency": "single requests: seconds from prompt to last token",
-    "best cost": "all scenarios: dollars per token, which at one price per hour goes as seconds per token",
+    "best cost": "every kind of scenario that two engines completed: dollars per token, which at one price per hour goes as seconds per token",
     "balanced": "as best cost, among engines that choose what the reference chooses",
 }
 
@@ -96,21 +97,38 @@ def recommendations(frame, labelled, fidelity, gate=0.95, phase="e2e"):
 
     choice: the engine where it is surely faster than every other that may be ranked, else "no winner". The
     interval of the ratio holds for all their pairs at once, and so decides the choice as well. Balanced takes
-    engines whose agreement with the reference along forced ids is `gate` or more, the reference among them.
+    engines whose agreement with the reference along forced ids is `gate` or more, the reference among them. A kind of
+    scenario that fewer than two engines completed compares nothing: `why` names it.
     """
-    modes = {"lowest latency": ("single",)} | dict.fromkeys(("best cost", "balanced"), ("single", "batch", "dual"))
     rows = []
     for goal in GOALS:
-        table = ranking(frame, labelled, fidelity, phase, modes[goal])
-        for model, part in table.groupby("model", sort=True):
-            able = part[part["status"] == "ok"]
-            if goal == "balanced":
-                able = able[able["agreement"] >= gate]
-            calls = frame[frame["mode"].isin(modes[goal]) & (frame["model"].astype(str) == model) & (frame["phase"] == phase)]
-            rows.append({"model": model, "goal": goal} | _first(able, calls[calls["engine"].isin(able["engine"])]))
+        for model, part in frame.groupby("model", observed=True, sort=True):
+            rows.append({"model": str(model), "goal": goal} | _advised(part, goal, labelled, fidelity, gate, phase))
     found = pd.DataFrame(rows, columns=["model", "goal", "choice", "first", "next", "engines", "ratio", "why"])
     names = {name: pd.Series([row[name] for row in rows], dtype=object) for name in ("first", "next")}
     return found.assign(**names)  # as objects: None stays None beside names, and is no nan
+
+
+def _advised(frame, goal, labelled, fidelity, gate, phase):
+    """What `recommendations` says of one model and goal."""
+    modes, left = (MODES[:1], ()) if goal == "lowest latency" else _completed(frame)
+    able = ranking(frame, labelled, fidelity, phase, modes)
+    able = able[able["status"] == "ok"]
+    if goal == "balanced":
+        able = able[able["agreement"] >= gate]
+    calls = frame[frame["mode"].isin(modes) & (frame["phase"] == phase) & frame["engine"].isin(able["engine"])]
+    found = _first(able, calls)
+    without = f" (without {' and '.join(left)} requests, which fewer than two engines completed)" if left else ""
+    return found | {"why": found["why"] + without}
+
+
+def _completed(frame):
+    """(kinds of scenario of which two engines or more completed every cell, planned kinds of which fewer did); all, where none is."""
+    cells = frame.drop_duplicates(["cell_id", "session"])
+    whole = (cells["status"].astype(str) == "ok").groupby([cells["mode"].astype(str), cells["engine"]]).all()
+    engines = whole.groupby(level=0).sum()
+    kept = tuple(mode for mode in MODES if engines.get(mode, 0) > 1)
+    return (kept, tuple(mode for mode in MODES if engines.get(mode, 2) < 2)) if kept else (MODES, ())
 
 
 def in_short(advice, number):

@@ -35,6 +35,7 @@ BADGES = {
 """Words of the closed vocabularies, and the colour that they are shown in."""
 MARKS = {"good": "✓", "bad": "✗", "open": "?", "none": "–"}
 MISSING = "–"
+LONG = 300  # characters of a cell
 LONGEST = 40
 WIDE = 26
 
@@ -110,7 +111,7 @@ class Shown:
     def _add(self, frame, name, pair):
         column = frame[name]
         if not _is_numeric(column):
-            self._take(_head(name, ""), [_text(cell) for cell in column], False)
+            self._take(_head(name, ""), [_short(_text(cell)) for cell in column], False)
         elif pair is None:
             self._plain(column, name)
         else:
@@ -233,6 +234,11 @@ def _is_numeric(column):
     return bool(filled) and all(
         isinstance(c, numbers.Real) and not isinstance(c, (bool, np.bool_)) for c in filled
     )
+
+
+def _short(text):
+    """Both ends of a long text, an engine's error say; the table's file has all of it."""
+    return text if len(text) <= LONG else f"{text[: LONG // 2]} … {text[-LONG // 2 :]}"
 
 
 def _text(cell):
