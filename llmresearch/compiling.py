@@ -190,7 +190,7 @@ def _word(value):
 
 
 def factorial(frame):
-    """One row per factor's setting, model, phase and scenario: its time over the first's, all else equal.
+    """One row per factor's setting, model, phase and scenario: its time over that of the model's most frequent, all else equal.
 
     Pairs of cells that differ in that factor only, in the same session: `ratio` is the geometric mean of the
     pairs' ratios of medians. Over several sessions the interval is that of the sessions; a single session
@@ -214,13 +214,12 @@ def _effects(points, factor, settings):
     others = ["session", "batch", "caches", *[f for f in FACTORS if f != factor]]
     for key, part in points.groupby(["model", "phase", "scenario"], observed=True, sort=True):
         wide = part.pivot_table(index=others, columns=factor, values="seconds", observed=True)
-        for setting in settings[1:]:
-            if settings[0] in wide and setting in wide:
-                logs = np.log(wide[setting] / wide[settings[0]]).dropna()
-                if len(logs):
-                    named = dict(zip(("model", "phase", "scenario"), map(str, key)))
-                    which = {"factor": factor, "setting": setting, "against": settings[0]}
-                    yield which | named | _effect(logs)
+        here = [setting for setting in settings if setting in wide]
+        for setting in here[1:]:
+            logs = np.log(wide[setting] / wide[here[0]]).dropna()
+            if len(logs):
+                named = dict(zip(("model", "phase", "scenario"), map(str, key)))
+                yield {"factor": factor, "setting": setting, "against": here[0]} | named | _effect(logs)
 
 
 def _effect(logs):

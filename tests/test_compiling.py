@@ -105,6 +105,15 @@ def test_an_effect_is_the_ratio_of_cells_that_differ_in_one_factor_only():
     assert set(found["pairs"]) == {4} and set(found["sessions"]) == {2}
 
 
+def test_an_effect_is_found_within_a_model_that_lacks_the_setting_most_frequent_elsewhere():
+    cells = [calls("hf-compile", session, [1.0] * 2, 9.0, COMPILED | {"cudagraphs": None}).assign(model="large") for session in (1, 2, 3)]
+    for asked, seconds in ((True, 1.0), (False, 3.0)):
+        cells.append(calls(f"hf-compile:{asked}", 1, [seconds] * 2, 9.0, COMPILED | {"cudagraphs": asked}))
+    (row,) = compiling.factorial(pd.concat(cells, ignore_index=True)).to_dict("records")
+    assert row["factor"] == "cudagraphs" and row["model"] == "m"
+    assert row["ratio"] == pytest.approx(3 if row["setting"] == "false" else 1 / 3)
+
+
 def test_the_speed_up_is_paired_by_session(frame):
     found = compiling.speedup(frame, "hf", "hf-compile", "m", "prefill")
     assert found.value == pytest.approx(2, rel=1e-3) and found.low < 2 < found.high and found.n == 3
