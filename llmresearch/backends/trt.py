@@ -2,7 +2,8 @@
 
 The phases are those of hf.py. The engine is built (trt_build.py) for the shapes of all cells that the process will
 measure, with the cache form of the export whose shapes never change during a generation. TensorRT-RTX builds on a
-machine without a GPU. 8.6 has run on one H200, where batches of four lost two rows after the prompt; the tests run it on a stand-in that computes with ONNX Runtime.
+machine without a GPU. 8.6 has run on one H200, alone and in batches of four; the tests run it on a stand-in that
+computes with ONNX Runtime.
 
 Options of a cell: cuda_graph (true), profile ({batch, tokens, slots}: the most that the engine is built for; the
 plan's own without it), compute_capability (of TensorRT-RTX: build for another GPU than the one here).
