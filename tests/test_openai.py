@@ -15,7 +15,7 @@ from asking import TEXT, at_once, cell, measured  # noqa: E402
 from stand_in import Law, running  # noqa: E402
 
 from llmresearch import models
-from llmresearch.backends.http_client import ServerProblem
+from llmresearch.backends.http_client import Client, ServerProblem
 from llmresearch.backends.llamacpp import LlamaCpp
 from llmresearch.backends.openai_http import DIALECTS, OpenAi
 from llmresearch.backends.streamed import RUN
@@ -114,11 +114,11 @@ def test_a_precision_that_the_bits_contradict_is_refused():
     engine, asked = OpenAi(), cell("openai", "http://127.0.0.1:9", dtype="fp32")
     meta = {"size": 250_000_000, "n_params": 268_000_000}
 
-    class Answers:
+    class Answers(Client):
         def get(self, path):
             return {"data": [{"id": "small", "owned_by": "llamacpp", "meta": meta}]}
 
-    engine.client = Answers()
+    engine.client = Answers("openai", "http://127.0.0.1:9", 1)
     with pytest.raises(ServerProblem, match="7.5 bits a weight, fp32 has 30 to 33"):
         engine.introduce(asked)
 

@@ -7,7 +7,9 @@ Errors begin with the backend's name and carry the words by which failures are c
 
 import http.client
 import json
+import math
 import os
+import select
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,7 +42,9 @@ class Client:
         self.connection = kind(self.host, self.port, timeout=timeout_s)
 
     def connect(self):
-        """An open connection, so that making one is in no measured time."""
+        """An open connection, so that making one is in no measured time; one that the server has let go of is made again."""
+        if self.connection.sock is not None and _over(self.connection.sock):
+            self.connection.close()
         if self.connection.sock is None:
             self._guarded(self.connection.connect)
 
@@ -59,22 +63,37 @@ class Client:
         while True:
             line = self._guarded(lambda: answer.readline(LONGEST_LINE + 1), lines)
             if not line:
-                return
+                return answer.close()  # the connection is free for the next request, however the answer's end was told
             if len(line) > LONGEST_LINE:
                 raise self.nonsense("a line of more than a mebibyte")
-            lines += 1
             if line := line.strip():
+                lines += 1
                 yield line
 
     def decode(self, text):
         """The JSON mapping in these bytes; refuses anything else."""
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise self.nonsense(f"not JSON: {text[:80]!r}")
         return value
+
+    def told(self, message, name, *kinds):
+        """message[name], of one of these types; None where it is absent or null. Refuses anything else, and no finite number ≥ 0."""
+        value = message.get(name)
+        wrong = isinstance(value, bool) or isinstance(value, (int, float)) and not 0 <= value < math.inf
+        if value is None or isinstance(value, kinds) and not wrong:
+            return value
+        raise self.nonsense(f"{name}: {str(value)[:80]}")
+
+    def listed(self, message, name, kind=dict):
+        """message[name], a list of one type; empty where it is absent or null."""
+        found = self.told(message, name, list) or []
+        if all(isinstance(each, kind) for each in found):
+            return found
+        raise self.nonsense(f"{name}: {str(found)[:80]}")
 
     def nonsense(self, what):
         """The problem of a server that says what it should not."""
@@ -93,14 +112,20 @@ class Client:
         )
 
     def _whole(self, method, path, body):
+        self.connect()
         answer = self._guarded(lambda: self._send(method, path, body))
-        return self.decode(self._guarded(lambda: answer.read(LONGEST_ANSWER)))
+        text = self._guarded(lambda: answer.read(LONGEST_ANSWER))
+        if answer.length and len(text) < LONGEST_ANSWER:
+            raise self._lost(f"{answer.length} bytes short of its answer")
+        return self.decode(text)
 
     def _send(self, method, path, body):
         """The answer, its head read; a problem where its status is not 200."""
         data = None if body is None else json.dumps(body).encode()
         self.connection.request(method, self.path + path, data, {"Content-Type": "application/json"})
         answer = self.connection.getresponse()
+        if 200 < answer.status < 400:
+            raise self.nonsense(f"HTTP {answer.status} instead of an answer")
         if answer.status != 200:
             said = " ".join(answer.read(LONGEST_LINE).decode(errors="replace").split())[:300]
             self.close()
@@ -130,9 +155,13 @@ class Client:
             )
             cause = error
         except (http.client.HTTPException, OSError) as error:
-            problem, cause = f"connection lost to {self.url} ({type(error).__name__}: {error})", error
+            raise self._lost(f"{type(error).__name__}: {error}") from error
         self.close()
         raise ServerProblem(f"{self.name}: {problem}.") from cause
+
+    def _lost(self, how):
+        self.close()
+        return ServerProblem(f"{self.name}: connection lost to {self.url} ({how}).")
 
     def close(self):
         """Ends the connection; the next request opens another."""
@@ -145,6 +174,11 @@ class Client:
         sockets = {f"socket:[{inode}]" for inode in _listening(self.port)}
         listeners = {pid for pid in _pids() if sockets & set(_open_files(pid))} - {os.getpid()}
         return tuple(_with_children(listeners)) if sockets else ()
+
+
+def _over(sock):
+    """Has the other end closed a connection on which nothing is awaited, or sent what nobody asked for?"""
+    return bool(select.select([sock], [], [], 0)[0])
 
 
 def _listening(port):

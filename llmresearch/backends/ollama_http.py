@@ -52,7 +52,8 @@ class Ollama(Streamed):
         self.tag = cell.options.get("tag", cell.model)
         self.settings = self._settings(cell)
         shown = self.client.post("/api/show", {"model": self.tag})
-        details = shown.get("details") or {}
+        told = self.client.told
+        details, facts = (told(shown, name, dict) or {} for name in ("details", "model_info"))
         level, expected = (
             details.get("quantization_level"),
             cell.options.get("quantization") or LEVELS[cell.dtype],
@@ -65,26 +66,27 @@ class Ollama(Streamed):
         loaded = self.client.post("/api/generate", self._body("", 1, stream=False))
         return {
             "engine": "ollama",
-            "server_version": self.client.get("/api/version")["version"],
+            "server_version": self.client.get("/api/version").get("version"),
             "tag": self.tag,
             "dtype": cell.dtype,
             "quantization_level": level,
             "family": details.get("family"),
             "parameter_size": details.get("parameter_size"),
-            "parameters": (shown.get("model_info") or {}).get("general.parameter_count"),
-            "load_seconds": loaded.get("load_duration", 0) * NANO,
+            "parameters": facts.get("general.parameter_count"),
+            "load_seconds": (told(loaded, "load_duration", int) or 0) * NANO,
             "stand_in": details.get("stand_in"),
         } | self._placed(cell)
 
     def _placed(self, cell):
         """Where the loaded model lies, from the server's list of running models."""
-        running = self.client.get("/api/ps").get("models") or []
+        running = self.client.listed(self.client.get("/api/ps"), "models")
         mine = next((model for model in running if self.tag in (model.get("name"), model.get("model"))), None)
         if mine is None:
             raise ServerProblem(
                 f"ollama: {self.tag} was loaded and is not among the running models. Read the server's log."
             )
-        on_gpu = mine.get("size_vram", 0) / max(mine.get("size", 0), 1)
+        on_gpu, size = (self.client.told(mine, name, int) or 0 for name in ("size_vram", "size"))
+        on_gpu /= max(size, 1)
         if (cell.device == "cuda") != (on_gpu > 0):
             raise ServerProblem(
                 f"ollama: no device as asked: {on_gpu:.0%} of {self.tag} is on a GPU, the cell says "
@@ -141,14 +143,14 @@ class Ollama(Streamed):
         if not isinstance(text, str):
             raise self.client.nonsense(f"a line without a response: {line[:80]!r}")
         return Chunk(
-            tokens=int(text != ""), text=text, end=_figures(message) if message.get("done") else None
+            tokens=int(text != ""), text=text, end=_figures(self.client.told, message) if message.get("done") else None
         )
 
 
-def _figures(message):
+def _figures(told, message):
     """The last message's counts, and its durations in seconds; None where it has none."""
     seconds = {
-        name: message.get(key)
+        name: told(message, key, int)
         for name, key in (
             ("prompt_seconds", "prompt_eval_duration"),
             ("token_seconds", "eval_duration"),
@@ -156,8 +158,8 @@ def _figures(message):
             ("total_seconds", "total_duration"),
         )
     }
-    return {name: value * NANO if isinstance(value, int) else None for name, value in seconds.items()} | {
-        "prompt_tokens": message.get("prompt_eval_count"),
-        "tokens": message.get("eval_count"),
+    return {name: None if value is None else value * NANO for name, value in seconds.items()} | {
+        "prompt_tokens": told(message, "prompt_eval_count", int),
+        "tokens": told(message, "eval_count", int),
         "reason": message.get("done_reason"),
     }

@@ -50,16 +50,18 @@ class OpenAi(Streamed):
 
     def introduce(self, cell):
         """What the server says about itself and the model."""
-        models = {model.get("id"): model for model in self.client.get("/v1/models")["data"]}
+        told = self.client.told
+        models = {told(model, "id", str): model for model in self.client.listed(self.client.get("/v1/models"), "data")}
         served = cell.options.get("served") or next(iter(models))
         if served not in models:
             raise ServerProblem(
                 f"openai: model {served!r} not found; the server has {', '.join(map(str, models))}."
             )
-        self.served, self.kind = served, models[served].get("owned_by")
+        self.served, self.kind = served, told(models[served], "owned_by", str)
         self.dialect = DIALECTS.get(self.kind)
-        meta = models[served].get("meta") or {}
-        bits = 8 * meta["size"] / meta["n_params"] if meta.get("size") and meta.get("n_params") else None
+        meta = told(models[served], "meta", dict) or {}
+        size, params = (told(meta, name, int, float) for name in ("size", "n_params"))
+        bits = 8 * size / params if size and params else None
         low, high = BITS[cell.dtype]
         if bits and not low <= bits <= high:
             raise ServerProblem(
@@ -89,7 +91,7 @@ class OpenAi(Streamed):
         super().start(cell, ids)
         if self.kind == "llamacpp":
             body = {"prompt": self.prompt, "n_predict": cell.new_tokens, "temperature": 0, "return_tokens": True}
-            self.made = self.client.post("/completion", body | self.dialect).get("tokens") or []
+            self.made = self.client.listed(self.client.post("/completion", body | self.dialect), "tokens", int)
 
     def prompt_of(self, cell, ids):
         """The ids themselves; the cell's text for a model that only the server has."""
@@ -136,19 +138,21 @@ class OpenAi(Streamed):
             self.client.close()
             raise ServerProblem(f"openai: the server broke off: {str(message['error'])[:300]}")
         self._note(message)
-        choice = (message.get("choices") or [{}])[0]
-        text, ids = choice.get("text") or "", tuple(choice.get("token_ids") or ())
+        choice = (self.client.listed(message, "choices") or [{}])[0]
+        text, ids = self.client.told(choice, "text", str) or "", tuple(self.client.listed(choice, "token_ids", int))
         return Chunk(tokens=len(ids) or int(text != ""), text=text, ids=ids)
 
     def _note(self, message):
         """Counts and the server's own clock, whichever message brings them."""
-        usage, times = message.get("usage") or {}, message.get("timings") or {}
-        details = usage.get("prompt_tokens_details") or {}
+        told = self.client.told
+        usage, times = (told(message, name, dict) or {} for name in ("usage", "timings"))
+        details = told(usage, "prompt_tokens_details", dict) or {}
         found = {
-            "prompt_tokens": usage.get("prompt_tokens"),
-            "tokens": usage.get("completion_tokens"),
-            "cached_tokens": times.get("cache_n") or details.get("cached_tokens"),
-            "prompt_seconds": times["prompt_ms"] / 1e3 if "prompt_ms" in times else None,
-            "token_seconds": times["predicted_ms"] / 1e3 if "predicted_ms" in times else None,
+            "prompt_tokens": told(usage, "prompt_tokens", int),
+            "tokens": told(usage, "completion_tokens", int),
+            "cached_tokens": told(times, "cache_n", int) or told(details, "cached_tokens", int),
         }
+        for name, key in (("prompt_seconds", "prompt_ms"), ("token_seconds", "predicted_ms")):
+            milliseconds = told(times, key, int, float)
+            found[name] = None if milliseconds is None else milliseconds / 1e3
         self._figures |= {name: value for name, value in found.items() if value is not None}

@@ -111,6 +111,7 @@ class Streamed:
 
     def _answered(self, prompt, tokens):
         """An untimed answer, read to its end; its figures."""
+        self.client.connect()
         self._open(prompt, tokens)
         self._tokens(tokens)
         return self._finish()
@@ -217,6 +218,9 @@ class Streamed:
             raise ServerProblem(
                 f"{self.name}: no tokens returned by {self.client.url}. Ask the model for more than nothing."
             )
+        if self._count > self._wanted:
+            raise ServerProblem(f"{self.name}: wrong number of tokens: {self.client.url} says that it made {self._count}, "
+                                f"{self._wanted} were asked for. Use a server that keeps to the limit.")  # fmt: skip
         self.early += self._count < self._wanted
         return self._end
 

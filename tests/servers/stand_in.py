@@ -28,6 +28,7 @@ FAULTS = (
     "not_json_line",
     "long_line",
     "empty",
+    "boasts",
     "cached",
     "flat",
     "other_program",
@@ -181,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
             if made == 3 and self._broken(fault):
                 return
         now = time.perf_counter_ns()
-        counts = {"prompt": len(ids), "cached": cached, "made": 0 if fault == "empty" else made}
+        counts = {"prompt": len(ids), "cached": cached, "made": {"empty": 0, "boasts": 100 * made}.get(fault, made)}
         self._end(ollama, counts, (first or now) - start, now - (first or now), made < wanted)
 
     def _piece(self, ollama, piece, token):
