@@ -1,5 +1,6 @@
 """Does compiling pay? What was really compiled, its speed by phase and shape, and its cost."""
 
+from dataclasses import replace
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from .frames import first_calls, steady
 from .intervals import Estimate, refused
+from .quality.tables import fidelity
 from .stats.comparisons import compare
 from .stats.estimates import center_of_sessions
 
@@ -18,7 +20,8 @@ REASONS = ["graph_break_reasons", "recompile_reasons", "limit", "cudagraph_skip_
 FACTORS = ["mode", "dynamic", "padding", "cudagraphs"]
 EFFECT = ["factor", "setting", "against", "model", "phase", "scenario", "ratio", "low", "high", "pairs",
           "sessions", "method"]  # fmt: skip
-CHARGE = ["backend", "model", "phase", "scenario", "cost_s", "saved_s", "calls", "verdict", "sessions"]
+CHARGE = ["backend", "model", "phase", "scenario", "cost_s", "cost_most_s", "saved_s", "calls", "verdict",
+          "sessions"]  # fmt: skip
 NOT_COMPILED, COMPILED, FELL_BACK, NOTHING = "eager", "compiled", "fell back to eager", "not measured"
 
 
@@ -108,9 +111,12 @@ SHOWN = ["backend", "model", "scenario", "prompt_tokens", "padded_tokens", "sess
 
 
 def short_ledger(table):
-    """The ledger's columns for a page, without counts that no label has (CUDA graphs, on a CPU)."""
+    """The ledger's columns for a page, without counts that no label has (CUDA graphs, on a CPU); `compiling`
+    is its compile_seconds, whose unit the page names.
+    """
     never = {name for name in COUNTS if name in table and table[name].isna().all()}
-    return table[[name for name in SHOWN if name in table and name not in never]]
+    kept = table[[name for name in SHOWN if name in table and name not in never]]
+    return kept.rename(columns={"compile_seconds": "compiling"})
 
 
 def counters(frame):
@@ -159,6 +165,17 @@ def _ran(frame, backend, model):
     return ", ".join(sorted(set(found) - {NOTHING})) or NOTHING
 
 
+def answers(frame, baseline):
+    """One row per label and model that the baseline ran too: does it choose what the baseline chooses?
+
+    `positions` forced ids, `agreement` the share of them with the same most likely next id, `nats` the mean
+    difference of the forced tokens' log probability (`quality.fidelity`).
+    """
+    found = fidelity(frame.assign(engine=frame["backend"]), baseline).rename(columns={"engine": "backend"})
+    both = found["model"].isin(found.loc[found["backend"] == baseline, "model"])
+    return found[both & (found["backend"] != baseline)].reset_index(drop=True)
+
+
 def speedup(frame, baseline, candidate, model, phase):
     """The baseline's time over the candidate's in a phase, over all scenarios that both ran, as an Estimate.
 
@@ -190,12 +207,13 @@ def _word(value):
 
 
 def factorial(frame):
-    """One row per factor's setting, model, phase and scenario: its time over that of the model's most frequent, all else equal.
+    """One row per factor's setting, model, phase and scenario: its time over that of `against`.
 
-    Pairs of cells that differ in that factor only, in the same session: `ratio` is the geometric mean of the
-    pairs' ratios of medians. Over several sessions the interval is that of the sessions; a single session
-    with three pairs or more has Student's t over the pairs (they vary with the other factors: interactions
-    widen it); else none.
+    Pairs of cells that differ in that factor only, in the same session: `ratio` is the geometric mean of
+    their ratios of medians. `against` is the setting of which there are most pairs; one that stands beside no
+    other, such as that of a label with defaults, has no row and hides none. Over several sessions the
+    interval is that of the sessions; a single session with three pairs or more has Student's t over the pairs
+    (they vary with the other factors: interactions widen it); else none.
     """
     known = factors(frame)
     cells = compiled_cells(frame)
@@ -203,23 +221,29 @@ def factorial(frame):
     cells["caches"] = cells["caches"].map(_word)
     calls = steady(frame).groupby(["cell_id", "session", "phase"], observed=True)
     times = calls["seconds"].median().reset_index().astype({"cell_id": str, "phase": str})
-    keep = ["cell_id", "session", "model", "scenario", "batch", "caches", *FACTORS]
+    keep = ["cell_id", "session", "model", "scenario", *_alike(cells), "caches", *FACTORS]
     points = times.merge(cells[keep].astype({"cell_id": str}), on=["cell_id", "session"])
     rows = [row for name, settings in known.items() for row in _effects(points, name, settings)]
     return pd.DataFrame(rows, columns=EFFECT)
 
 
+def _alike(cells):
+    """The columns, beside the settings, in which both cells of a pair must agree."""
+    return [name for name in ("device", "dtype", "batch", "prompt") if name in cells]
+
+
 def _effects(points, factor, settings):
-    """The rows of one factor."""
-    others = ["session", "batch", "caches", *[f for f in FACTORS if f != factor]]
+    """The rows of one factor; `settings` in the order in which ties are broken."""
+    others = ["session", *_alike(points), "caches", *[f for f in FACTORS if f != factor]]
     for key, part in points.groupby(["model", "phase", "scenario"], observed=True, sort=True):
         wide = part.pivot_table(index=others, columns=factor, values="seconds", observed=True)
-        here = [setting for setting in settings if setting in wide]
-        for setting in here[1:]:
-            logs = np.log(wide[setting] / wide[here[0]]).dropna()
+        paired = wide[wide.notna().sum(axis=1) > 1]
+        against, *rest = sorted([s for s in settings if s in wide], key=lambda s: -paired[s].count())
+        for setting in rest:
+            logs = np.log(wide[setting] / wide[against]).dropna()
             if len(logs):
                 named = dict(zip(("model", "phase", "scenario"), map(str, key)))
-                yield {"factor": factor, "setting": setting, "against": here[0]} | named | _effect(logs)
+                yield {"factor": factor, "setting": setting, "against": against} | named | _effect(logs)
 
 
 def _effect(logs):
@@ -233,25 +257,15 @@ def _effect(logs):
             "sessions": len(by_session), "method": how}  # fmt: skip
 
 
-def best_and_worst(points, value="median", by=("model", "phase", "scenario")):
-    """For each group of `by`: the fastest label, the slowest, and the latter's time over the former's."""
-    rows = []
-    for key, part in points.dropna(subset=value).groupby(list(by), observed=True, sort=True):
-        first, last = part.loc[part[value].idxmin()], part.loc[part[value].idxmax()]
-        rows.append({
-            **dict(zip(by, key)), "fastest": str(first["backend"]), "slowest": str(last["backend"]),
-            "apart": float(last[value] / first[value]), "labels": len(part),
-        })  # fmt: skip
-    return pd.DataFrame(rows, columns=[*by, "fastest", "slowest", "apart", "labels"])
-
-
 def charged(frame, baseline):
     """One row per label, model, phase and scenario: what compiling costs and saves, and when it has paid.
 
-    `cost` (seconds per process): first calls of the phase less as many steady ones, over all scenarios of the
-    process, beyond the same for the baseline. `saved` (seconds per call): the baseline's steady median less
-    the label's. `calls` = cost / saved, an Estimate over sessions; `verdict`: pays, never, or undecided. A
-    call is one phase of one request: a prefill, or all steps of a decode.
+    `cost_s` (seconds per process): first calls of the phase less as many steady ones, over all scenarios of
+    the process, beyond the same for the baseline: below zero where the baseline's own first calls take more.
+    `saved_s` (seconds per call): the baseline's steady median less the label's. Both are medians of sessions;
+    `cost_most_s` is the costliest session's. `calls`: each session's cost over what it saves, not below zero,
+    an Estimate of their centre; `verdict`: pays, never, or undecided. A call is one phase of one request: a
+    prefill, or all steps of a decode.
     """
     extra, medians = _extra(frame), _medians(frame)
     rows = []
@@ -289,7 +303,8 @@ def _extra(frame):
 def _break_even(found):
     """cost, saved, calls and verdict from a frame with cost, base and own, one row a session."""
     n, saved = len(found), found["base"] - found["own"]
-    row = {"cost_s": float(found["cost"].median()), "saved_s": float(saved.median()), "sessions": n}
+    row = {"cost_s": float(found["cost"].median()), "cost_most_s": float(found["cost"].max()),
+           "saved_s": float(saved.median()), "sessions": n}  # fmt: skip
     middle = max(0.0, row["cost_s"] / row["saved_s"]) if row["saved_s"] > 0 else math.inf if n else math.nan
     if n < 2:
         reason = "one session: no replication, so no interval"
@@ -298,17 +313,20 @@ def _break_even(found):
     if speed.high < 1:
         nothing = Estimate(math.inf, math.inf, math.inf, n, "session", "saves nothing per call")
         return row | {"calls": nothing, "verdict": "never"}
-    if not speed.low > 1 or (found["cost"] <= 0).any() or (saved <= 0).any():
+    if not speed.low > 1 or (saved <= 0).any():
         unsure = refused("it is not sure that a call saves time", n, middle, "session")
         return row | {"calls": unsure, "verdict": "undecided"}
-    return row | {"calls": center_of_sessions((found["cost"] / saved).to_numpy()), "verdict": "pays"}
+    calls = center_of_sessions((found["cost"] / saved).to_numpy())
+    edges = {edge: np.maximum(0.0, getattr(calls, edge)) for edge in ("value", "low", "high")}
+    return row | {"calls": replace(calls, **edges), "verdict": "pays"}
 
 
 def cold_starts(frame):
     """One row per label, model, scenario, phase and state of the kernel caches: the cost of a first call.
 
     `caches`: on, off, or none where nothing is compiled. `first_call` and `steady` are medians in seconds
-    over `processes`; hits and misses of the kernel caches are the most of any of them.
+    over `processes`, `slowest` is the longest first call: of a shape that came first in its process, or of a
+    process that found no kernels. Hits and misses of the kernel caches are the most of any of them.
     """
     cells = compiled_cells(frame)
     words = {True: "on", False: "off", None: "none"}
@@ -318,7 +336,7 @@ def cold_starts(frame):
     first = _keys(first_calls(frame)).merge(told, on=["cell_id", "session"])
     warm = _keys(steady(frame)).merge(told, on=["cell_id", "session"]).groupby(keys)["seconds"].median()
     groups = first.groupby(keys)
-    table = groups["seconds"].agg(["median", "size"]).set_axis(["first_call", "processes"], axis=1)
+    table = groups["seconds"].agg(first_call="median", slowest="max", processes="size")
     table = table.assign(steady=warm, ratio=table["first_call"] / warm)
     for name in ("kernel_cache_hits", "kernel_cache_misses"):
         table[name] = groups[name].agg(_most)

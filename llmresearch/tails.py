@@ -18,13 +18,14 @@ TOP = 5             # calls that "without the slowest five" leaves out, as the p
 def by_scenario(frame):
     """One row per backend, model, phase and scenario, seconds per call: n, median, p95 and p99, intervals.
 
-    Quantiles are nan below the least n, which stands in `needs`. Also mean, max, and mean over median.
+    Quantiles are nan where all sessions together have fewer calls than stand in `needs`, and have no interval
+    where one session has fewer. Also mean, max, and mean over median.
     """
     found = summary(steady(frame), [*GROUP, "scenario"])
     if found.empty:
         return pd.DataFrame(columns=[*GROUP, "scenario", "n", "median", "p95", "p99", "mean", "max"])
     found["mean_over_median"] = found["mean"] / found["median"]
-    found["needs"] = f"p95: {needed(0.95)}, p99: {needed(0.99)} in each session"
+    found["needs"] = f"p95: {needed(0.95)}, p99: {needed(0.99)}"
     keep = ["n", "sessions", "median", "low", "high", "p95", "p95_low", "p95_high", "p99", "p99_low",
             "p99_high", "mean", "max", "mean_over_median", "needs"]  # fmt: skip
     return found[[*GROUP, "scenario", *keep]]
@@ -99,6 +100,18 @@ def rankings(frame, baseline):
             agree = "yes" if len(sides) == 1 else "no" if sides else "not measured"
             rows.append({**{name: row[name] for name in GROUP}, **ratios, "agree": agree})
     return pd.DataFrame(rows, columns=[*GROUP, *VIEWS, "agree"])
+
+
+def best_and_worst(points, value="median", by=("model", "phase", "scenario")):
+    """For each group of `by`: the fastest label, the slowest, and the latter's time over the former's."""
+    rows = []
+    for key, part in points.dropna(subset=value).groupby(list(by), observed=True, sort=True):
+        first, last = part.loc[part[value].idxmin()], part.loc[part[value].idxmax()]
+        rows.append({
+            **dict(zip(by, key)), "fastest": str(first["backend"]), "slowest": str(last["backend"]),
+            "apart": float(last[value] / first[value]), "labels": len(part),
+        })  # fmt: skip
+    return pd.DataFrame(rows, columns=[*by, "fastest", "slowest", "apart", "labels"])
 
 
 def slow_over_fast(frame, backend, model, phase):

@@ -59,6 +59,26 @@ def test_break_even_is_the_first_calls_extra_over_the_seconds_saved_per_call(fra
     assert found["calls"].low < 10 < found["calls"].high
 
 
+def first_calls_of(frame, backend, seconds):
+    """The frame with other seconds for a backend's first calls, by session."""
+    mine = (frame["backend"] == backend) & (frame["kind"] == "first")
+    return frame.assign(seconds=frame["seconds"].mask(mine, frame["session"].map(seconds)))
+
+
+def test_compiling_that_costs_less_than_the_baselines_own_first_calls_has_paid_at_once(frame):
+    found = compiling.charged(first_calls_of(frame, "hf-compile", {1: 2.5, 2: 2.3, 3: 2.4}), "hf").loc[0]
+    assert found["verdict"] == "pays" and found["cost_s"] < found["cost_most_s"] < 0
+    assert (found["calls"].value, found["calls"].low, found["calls"].high) == (0, 0, 0)
+
+
+def test_one_process_that_found_no_kernels_widens_the_break_even_and_does_not_make_it_undecided(frame):
+    found = compiling.charged(first_calls_of(frame, "hf-compile", {1: 23.0, 2: 2.3, 3: 2.4}), "hf").loc[0]
+    # costs over savings of the sessions: 20 / 2, -0.72 / 2.04 and -0.58 / 1.96
+    assert found["verdict"] == "pays" and found["cost_s"] < 0 and found["cost_most_s"] == 20
+    assert found["calls"].low == 0 and found["calls"].value == pytest.approx(3.117, abs=0.001)
+    assert found["calls"].high == pytest.approx(3.117 + 4.302653 * 5.961 / 3**0.5, abs=0.01)
+
+
 def test_what_saves_nothing_in_any_session_never_pays(frame):
     slow = frame.assign(seconds=frame["seconds"].where(frame["backend"] == "hf", frame["seconds"] * 3))
     found = compiling.charged(slow, "hf").loc[0]
@@ -114,6 +134,20 @@ def test_an_effect_is_found_within_a_model_that_lacks_the_setting_most_frequent_
     assert row["ratio"] == pytest.approx(3 if row["setting"] == "false" else 1 / 3)
 
 
+def test_the_most_frequent_setting_hides_no_pairs_that_it_is_not_part_of():
+    cells = [calls("hf-compile", session, [1.0] * 2, 9.0, COMPILED | {"mode": "reduce-overhead"}) for session in (1, 2, 3)]
+    for asked, seconds in ((True, 1.0), (False, 3.0)):
+        cells.append(calls(f"hf-compile:{asked}", 1, [seconds] * 2, 9.0, COMPILED | {"cudagraphs": asked}))
+    (row,) = compiling.factorial(pd.concat(cells, ignore_index=True)).to_dict("records")
+    assert row["factor"] == "cudagraphs" and {row["setting"], row["against"]} == {"true", "false"}
+
+
+def test_cells_of_two_precisions_are_no_pair():
+    cells = [calls(f"hf-compile:{padding}", 1, [float(padding)] * 2, 9.0, COMPILED | {"padding": padding}).assign(dtype=dtype)
+             for padding, dtype in ((1, "fp32"), (64, "fp16"))]  # fmt: skip
+    assert compiling.factorial(pd.concat(cells, ignore_index=True)).empty
+
+
 def test_the_speed_up_is_paired_by_session(frame):
     found = compiling.speedup(frame, "hf", "hf-compile", "m", "prefill")
     assert found.value == pytest.approx(2, rel=1e-3) and found.low < 2 < found.high and found.n == 3
@@ -134,4 +168,13 @@ def test_only_the_baseline_and_cells_with_graphs_are_proven(frame):
 def test_a_cold_start_says_whether_the_kernel_caches_were_on(frame):
     found = compiling.cold_starts(frame).set_index("backend")
     assert found["caches"].to_dict() == {"hf": "none", "hf-compile": "on"}
-    assert found.loc["hf-compile", ["first_call", "steady", "processes"]].tolist() == [23.0, 2.0, 3]
+    assert found.loc["hf-compile", ["first_call", "slowest", "steady", "processes"]].tolist() == [23.0, 23.0, 2.0, 3]
+    assert found.loc["hf", ["first_call", "slowest"]].tolist() == [5.0, 5.1]
+
+
+def test_answers_are_compared_along_forced_ids_with_a_baseline_that_ran_the_model():
+    told = {"hf": [1, 2, 3, 4], "hf-compile": [1, 2, 9, 4], "hf-compile:other": [1, 2, 3, 4]}
+    cells = [calls(backend, 1, [1.0], 2.0).assign(evidence=[{"forced": {"top1": ids}}] * 2) for backend, ids in told.items()]
+    cells[2]["model"] = "other"
+    (row,) = compiling.answers(pd.concat(cells, ignore_index=True), "hf").to_dict("records")
+    assert (row["backend"], row["positions"], row["agreement"]) == ("hf-compile", 4, 0.75)

@@ -46,6 +46,12 @@ def test_dropping_the_slowest_calls_moves_a_mean_that_one_stall_carries():
     assert found["mean, first calls dropped"] > 3 and found["mean without the slowest"] == 1 == found["trimmed mean"]
 
 
+def test_the_fastest_and_the_slowest_label_are_named_by_their_medians():
+    both = tails.by_scenario(pd.concat([pool("hf", [2.0] * 9, [3.0] * 9), pool("hf-compile", [1.0] * 9, [6.0] * 9)]))
+    found = tails.best_and_worst(both).set_index("scenario")[["fastest", "slowest", "apart", "labels"]]
+    assert found.loc["short"].tolist() == ["hf-compile", "hf", 2, 2] and found.loc["long"].tolist() == ["hf", "hf-compile", 2, 2]
+
+
 def test_scenarios_far_apart_are_told_with_an_interval():
     found = tails.slow_over_fast(pool("hf", [1.0, 1.1] * 10, [10.0, 11.0] * 10), "hf", "m", "prefill")
     assert found.low > 5 and abs(found.value - 10) < 1e-9
