@@ -1,10 +1,10 @@
 """How much faster: engines against one reference, and precisions of one engine against its widest."""
 
-import numpy as np
 import pandas as pd
 
 from ..frames import steady
 from ..stats.comparisons import compare
+from ..stats.corrections import at_tested_levels
 from .artefacts import labels
 from .names import with_engine
 
@@ -36,34 +36,8 @@ def as_ratios(table):
 
 
 def as_tested(frame, reference, by=("model", "phase")):
-    """`speedups` with every interval at the level at which Holm's correction tests its row.
-
-    Such an interval holds 1 exactly where the row's verdict is open, so that a claim drawn at 1 cannot
-    contradict the table. The k-th smallest of m p-values is tested at 0.05 / (m - k + 1); from the first that
-    fails on, at that one's.
-    """
-    found = speedups(frame, reference, by)
-    shares = _holm_shares(found["p"].to_numpy(float))
-    for share in set(shares):
-        mine = shares == share
-        wide = speedups(frame, reference, by, level=1 - share)
-        found.loc[mine, ["low", "high"]] = wide.loc[mine, ["low", "high"]]
-    how = [f"; interval at {1 - share:.2%}, as tested" for share in shares]
-    found["method"] = [text + more for text, more in zip(found["method"], how)]
-    return found
-
-
-def _holm_shares(p):
-    """The alpha at which Holm's step-down tests each p; the smallest of all for what was not tested."""
-    order = np.argsort(p)  # nan last
-    steps = ALPHA / np.arange(max(1, np.isfinite(p).sum()), 0, -1)
-    steps = np.append(steps, np.full(p.size, steps[0]))[: p.size]
-    failed = np.flatnonzero(~(p[order] < steps))
-    if failed.size:
-        steps[failed[0] :] = steps[failed[0]]
-    out = np.empty(p.size)
-    out[order] = steps
-    return out
+    """`speedups` with every interval at the level at which Holm's correction tests its row (`at_tested_levels`)."""
+    return at_tested_levels(lambda level: speedups(frame, reference, by, level=level), ALPHA)
 
 
 def precisions(frame):

@@ -10,7 +10,7 @@ from ..frames import steady
 from ..intervals import Estimate
 from ..stats.classical import anova_blocked, games_howell
 from ..stats.comparisons import compare
-from ..stats.corrections import adjust
+from ..stats.corrections import adjust, at_tested_levels
 from ..stats.estimates import quantile
 from ..stats.resampling import hierarchical_bootstrap
 
@@ -76,6 +76,7 @@ def grid(part):
 def versus(frame, reference, phase="e2e"):
     """{(model, engine): Estimate of the ratio of its seconds to the reference's}, paired by session and block.
 
+    Its interval is at the level at which Holm's correction tests it, over all these ratios.
     An engine or a reference that did not run gives an Estimate of nan, whose method says why.
     """
     part = frame[frame["phase"] == phase]
@@ -84,7 +85,7 @@ def versus(frame, reference, phase="e2e"):
     if part.empty or reference not in set(part["engine"]):
         nothing = Estimate(math.nan, math.nan, math.nan, 0, "session", f"{reference} was not measured")
         return dict.fromkeys(asked, nothing)
-    table = compare(part, reference, by=["model"], between="engine")
+    table = at_tested_levels(lambda level: compare(part, reference, by=["model"], between="engine", level=level))
     found = {
         (str(row.model), str(row.engine)): Estimate(row.ratio, row.low, row.high, int(row.n), "session", row.method)
         for row in table.itertuples()

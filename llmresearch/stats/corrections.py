@@ -49,3 +49,34 @@ def holm(p):
 def benjamini_hochberg(p):
     """p-values adjusted by Benjamini and Hochberg: the expected share of false claims stays at alpha."""
     return adjust(p, "bh")
+
+
+def at_tested_levels(table_at, alpha=0.05):
+    """The table with every interval at the level at which Holm's step-down tests its row.
+
+    `table_at(level)` gives a table with `p`, low, high and method, its intervals at that level. Such an interval
+    leaves out what was tested exactly where the corrected verdict is decided, so a claim drawn from it cannot
+    contradict the table. The k-th smallest of m p-values is tested at alpha / (m - k + 1); from the first that
+    fails on, at that one's.
+    """
+    found = table_at(1 - alpha)
+    shares = _tested_at(found["p"].to_numpy(float), alpha)
+    for share in set(shares):
+        mine = shares == share
+        found.loc[mine, ["low", "high"]] = table_at(1 - share).loc[mine, ["low", "high"]]
+    how = [f"; interval at {1 - share:.2%}, as tested" for share in shares]
+    found["method"] = [text + more for text, more in zip(found["method"], how)]
+    return found
+
+
+def _tested_at(p, alpha):
+    """The alpha at which Holm's step-down tests each p; the smallest of all for what was not tested."""
+    order = np.argsort(p)  # nan last
+    steps = alpha / np.arange(max(1, np.isfinite(p).sum()), 0, -1)
+    steps = np.append(steps, np.full(p.size, steps[0]))[: p.size]
+    failed = np.flatnonzero(~(p[order] < steps))
+    if failed.size:
+        steps[failed[0] :] = steps[failed[0]]
+    out = np.empty(p.size)
+    out[order] = steps
+    return out
