@@ -14,7 +14,7 @@ from .intervals import NAN, Estimate
 from .joules import CHOICE, named
 from .ranks import NOT_MEASURED, agreement, ranking, relative  # noqa: F401: all tables in one place
 from .spending import ApiPrice, against_api, pays_after, tco
-from .stats.estimates import center_of_sessions, quantile, rate, session_labels
+from .stats.estimates import center_of_sessions, over_sessions_only, quantile, rate, session_labels
 
 PHASES = ["prefill", "decode"]
 
@@ -240,7 +240,7 @@ MEMORY = ("gpu_memory_bytes", "peak_rss_bytes")
 def requests(frame, price):
     """The cost of the requests that were measured whole (phase e2e): per choice, USD per thousand requests.
 
-    At the median (with its interval), at p95 where there are enough of them, least and most.
+    At the median (with its interval over sessions), at p95 where there are enough of them, least and most.
     """
     keys, rows = [*CHOICE, "prompt_tokens", "new_tokens", "batch"], []
     used = _used(frame)
@@ -249,7 +249,7 @@ def requests(frame, price):
         usd = part["seconds"] * each / (part["batch"].astype(float) * part["concurrency"].astype(float))
         sessions = part["session"].to_numpy()
         middle, tail = (quantile(usd.to_numpy(), q, sessions) for q in (0.5, 0.95))
-        found = {"usd_per_1000": middle, "p95": tail.value, "least": usd.min(), "most": usd.max()}
+        found = {"usd_per_1000": over_sessions_only(middle), "p95": tail.value, "least": usd.min(), "most": usd.max()}
         rows.append(dict(zip(keys, key)) | {"n": len(part)} | found)
     return pd.DataFrame(rows, columns=[*keys, "n", "usd_per_1000", "p95", "least", "most"])
 

@@ -81,6 +81,11 @@ def test_uncached_generation_computes_the_prefix_again(frame):
     assert all(times.low > 1 for times in found["times"])
 
 
+def test_what_a_missing_cache_costs_has_no_interval_in_one_session(frame):
+    found = depth.cached_and_uncached(frame[frame["session"] == 1])["times"]
+    assert all(times.value > 0 and math.isnan(times.low) for times in found)
+
+
 def test_other_ids_without_a_cache_are_seen(frame):
     changed = frame.copy()
     hit = (changed["phase"] == "generate") & (changed["backend"] == "fake:fast")

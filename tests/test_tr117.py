@@ -182,6 +182,23 @@ def test_statistics_have_the_shape_that_readers_expect(frame):
     assert {"F", "p"} <= set(found["anova"][0]) and len(found["summaries"]) == 12
 
 
+def test_calls_of_one_session_carry_no_interval_on_the_page_or_in_the_files(frame):
+    alone = frame[frame["session"] == 1]
+    row = peers.requests(alone).iloc[0]
+    assert row["median"] > 0 and row["ttft"] > 0
+    assert all(math.isnan(row[name]) for name in ("low", "high", "ttft_low", "ttft_high", "tokens_per_s_low"))
+    found = peers.statistics(alone, peers.pairs(alone), peers.anovas(alone))["summaries"][0]
+    assert all(map(math.isnan, found["ci_95"])) and found["method"].startswith("one session")
+
+
+def test_a_ratio_to_the_reference_leaves_one_out_exactly_where_holm_decides(frame):
+    part = pd.concat([frame, *(frame[frame["engine"] == FAST].assign(backend=f"fake:{k}", engine=f"fake:{k} cpu fp32")
+                               for k in range(3))])  # fmt: skip
+    found, alone = peers.versus(part, SLOW), peers.versus(frame, SLOW)
+    assert "as tested" in found["fake-1m", FAST].method
+    assert found["fake-1m", FAST].low < alone["fake-1m", FAST].low < alone["fake-1m", FAST].high < 1
+
+
 def test_of_the_first_calls_only_those_that_opened_their_process_are_cold_starts(frame):
     calls = peers.opening(frame)
     opened = calls[calls["kind"] == "first"]

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from ..frames import samples, steady
-from ..stats.estimates import median_ratio, rate
-from ..stats.summaries import summary
+from ..stats.estimates import median_ratio, over_sessions_only, rate
+from ..stats.summaries import summary_over_sessions
 from .names import engine_of, with_engine
 
 BY = ["engine", "model", "scenario"]
@@ -18,7 +18,7 @@ def latency_summary(frame, cells, phase):
 
     Seconds, and unpadded tokens per second. n_total samples were planned, n_ok came, n_degraded did not (their cell was
     refused, failed or timed out), n were undisturbed and are described. throughput_mean is all tokens over all seconds,
-    throughput_median a call's tokens over the median; ci_lower and ci_upper are of the median. ttft is the time to the
+    throughput_median a call's tokens over the median; ci_lower and ci_upper are of the median, over sessions. ttft is the time to the
     first token, nan for `decode`, which begins after it.
     """
     planned = pd.DataFrame([(engine_of(c), c.model, c.scenario, c.repetitions) for c in cells if phase in c.phases],
@@ -42,7 +42,7 @@ def _described(calls, total, phase):
         return row
     x, warm = used["seconds"], calls.loc[calls["kind"] == "warmup", "seconds"]
     first = _first_token(used, phase)
-    found = summary(used, "phase").iloc[0]
+    found = summary_over_sessions(used, "phase").iloc[0]
     return row | {
         "throughput_mean": used["tokens"].sum() / x.sum(), "throughput_median": (used["tokens"] / x).median(),
         "ttft_mean": first.mean(), "ttft_median": first.median(), "warmup_mean": warm.mean(), "warmup_median": warm.median(),
@@ -91,6 +91,6 @@ def cached_and_uncached(frame):
         rows.append(dict(zip(BY, key)) | {
             "prompt_tokens": int(prompt), "new_tokens": int(new), "batch": int(part["batch"].iloc[0]),
             "generate_seconds": without["seconds"].median(), "e2e_seconds": cached["seconds"].median(),
-            "times": median_ratio(without, cached), "tokens_again": new * (prompt + (new - 1) / 2) / (prompt + new - 1)})  # fmt: skip
+            "times": over_sessions_only(median_ratio(without, cached)), "tokens_again": new * (prompt + (new - 1) / 2) / (prompt + new - 1)})  # fmt: skip
     columns = [*BY, "prompt_tokens", "new_tokens", "batch", "generate_seconds", "e2e_seconds", "times", "tokens_again"]
     return pd.DataFrame(rows, columns=columns)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..frames import steady
 from ..intervals import Estimate
-from ..stats.summaries import summary
+from ..stats.summaries import summary_over_sessions
 
 SUMMARY = ["engine", "model", "scenario", "phase"]
 METRICS = ["scenario", "prompt", "mode", "backend", "device", "model", "quantization", "session", "phase", "kind", "sample_idx",
@@ -15,12 +15,12 @@ METRICS = ["scenario", "prompt", "mode", "backend", "device", "model", "quantiza
 
 
 def statistics(frame, paired, variance):
-    """{summaries, pairwise, anova} as JSON can hold it. Times in seconds; ci_95 is that of the median over sessions.
+    """{summaries, pairwise, anova} as JSON can hold it. Times in seconds; ci_95 is that of the median over sessions, nan in one.
 
     `paired` and `variance` are what `pairs` and `anovas` gave.
     """
     used = steady(frame)
-    table = summary(used, SUMMARY) if len(used) else pd.DataFrame(columns=SUMMARY)
+    table = summary_over_sessions(used, SUMMARY) if len(used) else pd.DataFrame(columns=SUMMARY)
     edges = used.groupby(SUMMARY, observed=True)["seconds"].quantile([0.25, 0.75]).unstack() if len(used) else None
     return {
         "unit": "seconds", "unit_of_replication": "session", "ci_95": "of the median, over sessions",

@@ -8,8 +8,8 @@ import pandas as pd
 
 from ..cost import cost_per_million_tokens
 from ..frames import steady
-from ..stats.estimates import median, rate
-from ..stats.summaries import summary
+from ..stats.estimates import median, over_sessions_only, rate
+from ..stats.summaries import summary_over_sessions
 
 ENGINE = ["backend", "device", "dtype"]
 KEYS = ["engine", "model", "scenario"]
@@ -59,7 +59,7 @@ def opening(frame, phase="e2e"):
 def requests(frame, phase="e2e"):
     """One row per engine, model and scenario: median seconds of a request, of its first token, tokens per second.
 
-    Each with its 95 % interval over sessions; tokens per second are all tokens over all seconds, of requests
+    Each with its 95 % interval over sessions, which one session does not have; tokens per second are all tokens over all seconds, of requests
     at the same time those of all of them over the wall. ttft_from: e2e, or prefill where an engine hands a
     request back whole.
     """
@@ -68,7 +68,7 @@ def requests(frame, phase="e2e"):
     if of.empty:
         return pd.DataFrame(columns=[*KEYS, "mode", "n", "sessions", "median", "low", "high", "tokens_per_s",
                                      "tokens_per_s_low", "tokens_per_s_high", "ttft", "ttft_low", "ttft_high", "ttft_from"])  # fmt: skip
-    table = summary(of, [*KEYS, "mode"]).drop(columns="tokens_per_s")
+    table = summary_over_sessions(of, [*KEYS, "mode"]).drop(columns="tokens_per_s")
     rows = []
     for row in table.itertuples():
         part = used[(used["engine"] == row.engine) & (used["model"] == row.model) & (used["scenario"] == row.scenario)]
@@ -84,7 +84,7 @@ def _ttft(part, phase):
     for name in (phase, "prefill"):
         times = part[part["phase"] == name]
         if times["ttft"].notna().any():
-            found = median(times["ttft"], times["session"].to_numpy())
+            found = over_sessions_only(median(times["ttft"], times["session"].to_numpy()))
             return _columns("ttft", found) | {"ttft_from": name}
     return dict.fromkeys(("ttft", "ttft_low", "ttft_high"), math.nan) | {"ttft_from": "unknown"}
 

@@ -10,6 +10,7 @@ from scipy import special
 from .dependence import block_medians, independence
 from ..intervals import NAN, Estimate, needed, observations, quantile_interval, refused
 
+ONE_SESSION = "one session: no replication, so no interval over sessions"
 POINTS = 500              # equal-probability points that stand for a median's bootstrap distribution
 
 
@@ -91,6 +92,13 @@ def _quantile_over_sessions(values, sessions, q, level):
     return Estimate(value, inner.low, inner.high, values.size, "session", inner.method)
 
 
+def over_sessions_only(e):
+    """The Estimate as it is where sessions are its unit; else its value alone: calls of one process replicate nothing."""
+    if e.unit_of_replication == "session" or math.isnan(e.low):
+        return e
+    return refused(ONE_SESSION, e.n, e.value, "session")
+
+
 def split(values, labels):
     """The values of each label, as a list of arrays in order of label."""
     codes = np.unique(labels, return_inverse=True)[1]
@@ -107,7 +115,7 @@ def center_of_sessions(points, level=0.95):
     points = np.asarray(points, dtype=float)
     n = points.size
     if n < 2:
-        return refused("one session: no replication, so no interval over sessions", n, float(points.mean()), "session")
+        return refused(ONE_SESSION, n, float(points.mean()), "session")
     if np.ptp(points) == 0:
         return refused(f"all {n} sessions give the same value: no spread", n, float(points[0]), "session")
     if n >= needed(0.5, level):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from .estimates import quantile, session_labels
+from .estimates import ONE_SESSION, quantile, session_labels
 from ..intervals import needed
 from ..records import LlmResearchError
 
@@ -69,6 +69,16 @@ def summary(df, by, level=0.95):
     out = pd.DataFrame(rows, columns=None if rows else by)
     out.attrs.update(level=level, left_out=used.attrs.get("left out", {}))
     return out
+
+
+def summary_over_sessions(df, by, level=0.95):
+    """`summary` with low and high of the median only where sessions are their unit; `method` says why one has none."""
+    table = summary(df, by, level)
+    if table.empty:
+        return table
+    apart = table["unit_of_replication"] == "session"
+    known = {name: table[name].where(apart) for name in ("low", "high")}
+    return table.assign(**known, method=table["method"].where(apart, ONE_SESSION))
 
 
 def _level(part, sessions, level):
