@@ -143,6 +143,7 @@ def test_a_sure_lead_is_a_recommendation_with_its_interval(frame, labelled):
     lines = peers.in_short(found.reset_index(), lambda ratio, label: f"{ratio.value:.1f} ({label})").splitlines()
     assert lines[0] == (f"- lowest latency, fake-1m: **{FAST}**, surely faster than every other: "
                         f"time of {FAST} over that of {SLOW}, 0.3 (measured).")  # fmt: skip
+    assert lines[1].startswith(f"- best cost, fake-1m: **{FAST}**, surely cheaper than every other: ")
     assert lines[1].endswith(f"cost of {FAST} over that of {SLOW}, 0.3 (derived).")
 
 

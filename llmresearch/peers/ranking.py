@@ -117,7 +117,7 @@ def _advised(frame, goal, labelled, fidelity, gate, phase):
     if goal == "balanced":
         able = able[able["agreement"] >= gate]
     calls = frame[frame["mode"].isin(modes) & (frame["phase"] == phase) & frame["engine"].isin(able["engine"])]
-    found = _first(able, calls)
+    found = _first(able, calls, "cheaper" if goal == "best cost" else "faster")
     without = f" (without {' and '.join(left)} requests, which fewer than two engines completed)" if left else ""
     return found | {"why": found["why"] + without}
 
@@ -147,8 +147,8 @@ def _told(row, number):
     return f"**{row.choice}**, {row.why}: {what} of {row.first} over that of {row.next}, {lead}"
 
 
-def _first(able, calls):
-    """Who comes first among the engines that may be ranked, the next one, and how sure that is."""
+def _first(able, calls, better):
+    """Who comes first among the engines that may be ranked, the next one, and how sure it is that it is `better`."""
     nothing = Estimate(math.nan, math.nan, math.nan, 0, "session", "fewer than two engines may be ranked")
     found = {"choice": "no winner", "first": None, "next": None, "engines": len(able), "ratio": nothing}
     if len(able) < 2:
@@ -156,7 +156,7 @@ def _first(able, calls):
     order = able.sort_values("seconds")["engine"].tolist()
     table = pairs(calls)
     ratio, sure = _between(table, *order[:2]), _wins(table, order[0]) == len(order) - 1
-    why = "surely faster than every other" if sure else "not surely faster than every other"
+    why = f"{'surely' if sure else 'not surely'} {better} than every other"
     return found | {"choice": order[0] if sure else "no winner", "first": order[0], "next": order[1], "ratio": ratio, "why": why}
 
 
