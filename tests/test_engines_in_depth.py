@@ -201,6 +201,13 @@ def test_an_interval_as_tested_holds_one_exactly_where_the_verdict_is_open():
     assert seen == {True, False}
 
 
+def test_a_choice_says_which_precision_its_engine_reports(frame):
+    silent = frame.assign(evidence=[{**(told or {}), "dtype": None} for told in frame["evidence"]])
+    assert set(depth.decisions(frame, BASE)["evidence"]) == {"fp32"}
+    found = depth.decisions(silent, BASE)
+    assert set(found["choice"]) == {FAST} and set(found["evidence"]) == {"unknown"}
+
+
 def test_equal_engines_have_no_winner(frame):
     twins = frame[frame["backend"] == "fake:base"]
     twins = pd.concat([twins, twins.assign(backend="fake:twin", cell_id="x" + twins["cell_id"].astype(str))])
@@ -309,6 +316,15 @@ def test_a_known_crossing_is_found_with_an_interval_that_holds_it():
 def test_few_sizes_or_one_session_show_a_crossing_without_an_interval(sizes, sessions, why):
     found = depth.crossings(crossing_points(sizes, sessions)).iloc[0]["size"]
     assert np.isnan(found.low) and found.value > 0 and why in found.method
+
+
+@pytest.mark.parametrize("crossing, beyond, label", [(50e6, None, "fitted"), (2e9, 10, "extrapolated"), (1e5, 10, "extrapolated")])
+def test_a_crossing_beyond_the_measured_sizes_is_extrapolated_and_says_how_far(crossing, beyond, label, tmp_path):
+    found = depth.crossings(crossing_points(EIGHT, crossing=crossing, noise=1e-6))
+    assert found["beyond"].iloc[0] == pytest.approx(beyond or math.nan, rel=0.01, nan_ok=True)
+    claimed.crossing(lr.Report("tr118", tmp_path), found, BASE)
+    (claim,) = json.loads((tmp_path / "claims.json").read_text())
+    assert claim["label"] == label and ("10 times beyond" in claim["text"]) == bool(beyond)
 
 
 def test_without_a_slope_there_is_no_finite_interval():

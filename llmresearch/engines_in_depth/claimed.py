@@ -91,10 +91,12 @@ def _worst(value, part, unit="file"):
 def crossing(report, table, reference):
     """A claim per engine, scenario and phase with a crossing: it lies within the measured sizes."""
     for row in table.itertuples():
-        if not isnan(row.size.value):
-            report.claim(_id("crossing", row.engine, row.scenario, row.phase),
-                         f"{row.engine} and {reference} are equally fast within the measured sizes: {row.phase}, {row.scenario} (parameters).",
-                         row.size, above=row.smallest, below=row.largest, label="fitted")  # fmt: skip
+        if isnan(row.size.value):
+            continue
+        far = "" if isnan(row.beyond) else f"; extrapolated {row.beyond:,.3g} times beyond them"
+        report.claim(_id("crossing", row.engine, row.scenario, row.phase),
+                     f"{row.engine} and {reference} are equally fast within the measured sizes: {row.phase}, {row.scenario} (parameters{far}).",
+                     row.size, above=row.smallest, below=row.largest, label="extrapolated" if far else "fitted")  # fmt: skip
 
 
 def payback(report, table, tokens):

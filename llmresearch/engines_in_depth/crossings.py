@@ -55,7 +55,8 @@ def crossings(by_session, least=LEAST_SIZES):
 
     A line through log ratio against log size, one point a size (the mean over sessions). `size` is an Estimate whose
     interval is the hull of two: Fieller's over the sizes, for scatter about the line, and Student's t over the sessions'
-    own crossings, for what moves a whole session; it is refused below `least` sizes or two sessions. Beside it Fieller's
+    own crossings, for what moves a whole session; it is refused below `least` sizes or two sessions. `beyond`: how many
+    times it lies beyond the measured sizes, where it is extrapolated; nan within them. Beside it Fieller's
     and the BCa bootstrap's own, the extremes without any one size, and the verdict: inside (the measured sizes),
     outside, no finite interval.
     """
@@ -64,19 +65,26 @@ def crossings(by_session, least=LEAST_SIZES):
         found = crossover(part["params_measured"], part["ratio"])
         own = by_session[(by_session[KEYS] == list(key)).all(axis=1)]
         over, ends = _over_sessions(own), (part["params_measured"].min(), part["params_measured"].max())
-        loo = found.loo[np.isfinite(found.loo)]
+        loo, size = found.loo[np.isfinite(found.loo)], _hull(found, over, least, ends)
         rows.append(dict(zip(KEYS, key)) | {
-            "sizes": found.n, "sessions": own["session"].nunique(), "smallest": ends[0], "largest": ends[1], "slope": found.exponent, "size": _hull(found, over, least, ends),
+            "sizes": found.n, "sessions": own["session"].nunique(), "smallest": ends[0], "largest": ends[1], "slope": found.exponent, "size": size,
+            "beyond": _beyond(size.value, ends),
             "fieller_kind": found.fieller.kind} | _near(ends, {
             "fieller_from": found.fieller.low, "fieller_to": found.fieller.high,
             "bootstrap_from": found.bootstrap.low, "bootstrap_to": found.bootstrap.high,
             "sessions_from": over.low, "sessions_to": over.high,
             "without_one_from": loo.min() if loo.size else NAN, "without_one_to": loo.max() if loo.size else NAN}) | {
             "verdict": found.verdict, "faster_at_largest": bool(part.sort_values("params_measured")["ratio"].iloc[-1] > 1)})  # fmt: skip
-    columns = [*KEYS, "sizes", "sessions", "smallest", "largest", "slope", "size", "fieller_kind", "fieller_from", "fieller_to",
+    columns = [*KEYS, "sizes", "sessions", "smallest", "largest", "slope", "size", "beyond", "fieller_kind", "fieller_from", "fieller_to",
                "bootstrap_from", "bootstrap_to", "sessions_from", "sessions_to", "without_one_from", "without_one_to", "verdict",
                "faster_at_largest"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def _beyond(size, ends):
+    """How many times a size lies beyond the nearest measured one; nan within them, or without a size."""
+    factor = max(size / ends[1], ends[0] / size)
+    return factor if factor > 1 else NAN
 
 
 def _over_sessions(own):

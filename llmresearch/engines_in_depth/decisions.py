@@ -14,7 +14,7 @@ from .speed import ALPHA, speedups
 
 KEYS = ["model", "scenario", "phase"]
 COLUMNS = [*KEYS, "choice", "median", "low", "high", "next_best", "times_as_fast", "times_as_fast_low",
-           "times_as_fast_high", "not_told_apart", "quality", "left_out", "sessions"]  # fmt: skip
+           "times_as_fast_high", "not_told_apart", "evidence", "quality", "left_out", "sessions"]  # fmt: skip
 DISTURBED = "all its calls were disturbed"
 
 
@@ -25,10 +25,12 @@ def decisions(frame, reference):
     Against `reference` the verdict is that of `speedups` by scenario, so that this table and that one cannot
     disagree; among the others Holm's correction runs over all comparisons with the best of each row. Left
     out, by name and reason: engines whose evidence contradicts their label, those whose perplexity gate has
-    failed or is undecided, and those whose every call was disturbed. `quality` is the chosen engine's gate
-    on this model, or why it was not judged. One row a question: no two rows can disagree.
+    failed or is undecided, and those whose every call was disturbed. `evidence` is the precision that the chosen
+    engine itself reports, unknown where it does not tell; `quality` its gate on this model, or why it was not
+    judged. One row a question: no two rows can disagree.
     """
-    quality, barred = _quality(frame, reference), _barred(frame)
+    quality, said = _quality(frame, reference), labels(frame)
+    barred, told = _barred(said), {(row.engine, str(row.model)): row.evidence or "unknown" for row in said.itertuples()}
     ran, used = with_engine(frame[frame["status"] == "ok"]), with_engine(steady(frame))
     calls = dict(list(used.groupby(KEYS, observed=True)))
     questions = []
@@ -37,7 +39,7 @@ def decisions(frame, reference):
         out = _left_out(asked["engine"].unique(), set(part["engine"]), key[0], barred, quality)
         questions.append(_question(key, out, part[~part["engine"].isin(out)]))
     slower = _shown_slower(questions, speedups(frame, reference, KEYS), reference)
-    rows = [_row(question, slower[place], quality) for place, question in enumerate(questions)]
+    rows = [_row(question, slower[place], quality, told) for place, question in enumerate(questions)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -84,7 +86,7 @@ def _among_others(questions, reference):
     return [{name for at, name in slower if at == place} for place in range(len(questions))]
 
 
-def _row(question, slower, quality):
+def _row(question, slower, quality, told):
     """The decision among the engines of one row."""
     out = "; ".join(f"{name}: {why}" for name, why in question["out"].items()) or None
     row = dict(zip(KEYS, question["key"])) | {"left_out": out, "sessions": question["sessions"]}
@@ -92,7 +94,8 @@ def _row(question, slower, quality):
         return row | {"choice": "no winner"}
     best, others = question["times"].iloc[0], question["names"][1:]
     row |= {name: best[name] for name in ("median", "low", "high")}
-    judged = {"quality": _words(quality.get((best["engine"], row["model"])))}
+    who = best["engine"], row["model"]
+    judged = {"evidence": told[who], "quality": _words(quality.get(who))}
     if not others:
         return row | judged | {"choice": f"no choice: only {best['engine']} is left"}
     second = question["pairs"].loc[others[0]]
@@ -109,10 +112,9 @@ def _quality(frame, reference):
     return {(row["backend"], row["model"]): (row["pass"], row["error"]) for row in found.to_dict("records")}
 
 
-def _barred(frame):
-    """{(engine, model): why} of cells whose label is contradicted by what the engine says of itself."""
-    found = labels(frame)
-    wrong = found[found["agrees"] == "no"]
+def _barred(said):
+    """{(engine, model): why} of those of `labels` whose label is contradicted by what the engine says of itself."""
+    wrong = said[said["agrees"] == "no"]
     return {
         (row.engine, str(row.model)): f"labelled {row.asked}, ran {row.evidence}" for row in wrong.itertuples()
     }

@@ -16,7 +16,8 @@ PAGE = {
                  "tokens_again"],
     "quality": ["backend", "model", "pass", "delta_frac", "threshold", "perplexity", "token_count", "windows",
                 "error"],
-    "crossings": ["engine", "phase", "sizes", "sessions", "slope", "size", "verdict", "faster_at_largest"],
+    "crossings": ["engine", "phase", "sizes", "sessions", "slope", "size", "beyond", "verdict",
+                  "faster_at_largest"],
     "bounds": ["engine", "phase", "fieller_kind", "fieller_from", "fieller_to", "bootstrap_from",
                "bootstrap_to", "sessions_from", "sessions_to", "without_one_from", "without_one_to"],
     "points": ["engine", "phase", "model", "params_measured", "ratio", "low", "high", "leverage", "cook",
@@ -24,7 +25,7 @@ PAGE = {
     "payback": ["engine", "model", "scenario", "phase", "build_seconds", "speedup", "pays_after_s",
                 "pays_after_tokens", "verdict"],
     "decisions": ["model", "scenario", "phase", "choice", "next_best", "times_as_fast", "times_as_fast_low",
-                  "times_as_fast_high", "not_told_apart", "quality", "left_out"],
+                  "times_as_fast_high", "not_told_apart", "evidence", "quality", "left_out"],
 }  # fmt: skip
 """Columns of each table that stand on the page, by its name; the files have all of them."""
 BYTES = ("onnx_bytes", "engine_bytes", "file_bytes")
