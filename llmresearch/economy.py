@@ -156,20 +156,22 @@ def _no_energy():
     return Estimate(NAN, NAN, NAN, 0, "session", joules.NOT_ASKED)
 
 
-def carbon(energies, grids):
+def carbon(energies, grids, whole):
     """One row per choice and grid, per million tokens: kWh, USD of electricity, grams of CO2 equivalent.
 
-    Or nan, and why.
+    Of `energies` above idle; gco2e_with_idle is of `whole`, all that the device drew during the calls. Or nan,
+    and why.
     """
     rows = []
     for (key, joule), grid in product(energies.items(), grids):
-        million = times(joule, MILLION)
+        million, drawn = times(joule, MILLION), times(whole[key], MILLION)
         rows.append(dict(zip(CHOICE, key)) | {
             "grid": grid["name"], "kwh_per_million": kwh(million),
             "electricity_usd": energy_usd(million, grid["usd_per_kwh"]),
             "gco2e_per_million": gco2e(million, grid["gco2e_per_kwh"]),
+            "gco2e_with_idle": gco2e(drawn, grid["gco2e_per_kwh"]),
             "why": None if math.isfinite(joule.value) else joule.method})  # fmt: skip
-    columns = [*CHOICE, "grid", "kwh_per_million", "electricity_usd", "gco2e_per_million", "why"]
+    columns = [*CHOICE, "grid", "kwh_per_million", "electricity_usd", "gco2e_per_million", "gco2e_with_idle", "why"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -121,11 +121,14 @@ def _with_idle(part):
     return part.assign(**{name: part[name] + part["idle_joules_per_token"] for name in ENDS})
 
 
-def of_mix(frame, mix):
-    """{(engine, model, scenario): joules per token of the mix, an Estimate}; mixed session by session."""
+def of_mix(frame, mix, with_idle=False):
+    """{(engine, model, scenario): joules per token of the mix, an Estimate}; mixed session by session.
+
+    Above idle, or all that the device drew `with_idle`.
+    """
     return {
         key: over_sessions(part["value"], part["low"], part["high"], part["why"])
-        for key, part in mixed_sessions(frame, mix).groupby(CHOICE, observed=True, sort=True)
+        for key, part in mixed_sessions(frame, mix, with_idle).groupby(CHOICE, observed=True, sort=True)
     }
 
 

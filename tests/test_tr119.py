@@ -209,12 +209,21 @@ def test_samples_that_were_disturbed_are_counted_and_where_none_is_left_the_page
 
 
 def test_grams_follow_the_grid(frame):
-    found = economy.carbon(joules.of_mix(frame, MIX), prices.examples().grid)
+    found = economy.carbon(joules.of_mix(frame, MIX), prices.examples().grid, joules.of_mix(frame, MIX, with_idle=True))
     default, renewable = (row(found, A, grid=name)["gco2e_per_million"].value for name in ("default", "renewable"))
     assert default == pytest.approx(500 * row(found, A, grid="default")["kwh_per_million"].value)
     assert renewable == pytest.approx(default / 10)
     cheap = row(found, A, grid="renewable")
     assert cheap["electricity_usd"].value == pytest.approx(0.1 * cheap["kwh_per_million"].value)
+
+
+def test_grams_with_idle_are_those_of_all_that_the_device_drew(frame):
+    whole = joules.of_mix(frame, MIX, with_idle=True)
+    found = economy.carbon(joules.of_mix(frame, MIX), prices.examples().grid, whole)
+    first = row(found, A, grid="default")
+    assert first["gco2e_with_idle"].value > first["gco2e_per_million"].value > 0
+    joule = next(joule for key, joule in whole.items() if key[0] == A)
+    assert first["gco2e_with_idle"].value == pytest.approx(500 * joule.value * 1e6 / 3.6e6)
 
 
 def test_a_tier_costs_as_its_hours_do(frame):
