@@ -216,6 +216,38 @@ def test_a_server_run_without_details_gives_no_samples_and_cannot_be_written(tmp
         found.write(tmp_path / "raw.jsonl")
 
 
+def serve_run(**more):
+    """Three requests of a server run: three tokens, one token, and one that failed."""
+    return {
+        "completed": 2, "duration": 4.0, "request_throughput": 0.5, "ttfts": [0.1, 0.2, 0.0], "itls": [[0.01, 0.03], [], []],
+        "input_lens": [10, 20, 30], "output_lens": [3, 1, 0], "num_warmups": 2,
+    } | more  # fmt: skip
+
+
+def test_a_request_of_one_token_has_no_decode_and_a_failed_one_is_no_sample(tmp_path):
+    found = importers.load(saved(tmp_path, serve_run()))
+    assert {s.phase: (s.seconds, s.tokens) for s in found.series} == {
+        "prefill": ((0.1, 0.2), (10, 20)), "decode": ((0.04,), (2,)), "e2e": (pytest.approx((0.14, 0.2)), (3, 1)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("key, value", [
+    ("std_ttft_ms", 50.0), ("p25_ttft_ms", 125.0), ("mean_tpot_ms", 20.0), ("p99.9_itl_ms", 29.98), ("median_e2el_ms", 170.0),
+    ("output_throughput", 1.0), ("total_token_throughput", 8.5),
+])  # fmt: skip
+def test_every_statistic_of_a_server_run_is_computed_again(tmp_path, key, value):
+    for said, agrees in ((value, True), (value * 1.1, False)):
+        table = importers.load(saved(tmp_path, serve_run(**{key: said}))).table().set_index("what")
+        assert table.loc[key.removesuffix("_ms"), "agrees"] == agrees
+
+
+def test_a_latency_file_without_percentiles_keeps_its_samples(tmp_path):
+    found = importers.load(saved(tmp_path, {"avg_latency": 0.2, "latencies": [0.1, 0.2, 0.3]}))
+    assert found.series[0].seconds == (0.1, 0.2, 0.3) and found.table()["agrees"].all()
+    none = importers.load(saved(tmp_path, {"avg_latency": 0.2, "latencies": []}))
+    assert names(none) == {"no samples"}
+
+
 def guide_report():
     requests = [
         {
@@ -253,6 +285,23 @@ def test_guidellms_intervals_are_named_for_what_they_assume(tmp_path):
     assert found.table()["agrees"].all()
 
 
+def test_a_request_without_a_time_or_a_count_gives_no_made_up_one(tmp_path):
+    data = guide_report()
+    first, second = data["benchmarks"][0]["requests"]["successful"]
+    first["request_latency"], second["output_tokens"] = None, None
+    found = {s.phase: (s.seconds, s.tokens) for s in importers.load(saved(tmp_path, data)).series}
+    assert found == {"e2e": ((0.3,), (None,)), "prefill": ((0.1, 0.1), (64, 64)), "decode": ((0.1,), (10,))}
+
+
+@pytest.mark.parametrize("unit, run, shown", [
+    ("byte", {"values": [1, 2]}, "1 runs in byte, 1 with values"),
+    ("second", {"warmups": [[1, 0.5]]}, "1 runs in second, 0 with values"),
+])  # fmt: skip
+def test_a_pyperf_benchmark_without_seconds_says_that_it_has_no_samples(tmp_path, unit, run, shown):
+    found = importers.load(saved(tmp_path, {"metadata": {"unit": unit}, "benchmarks": [{"runs": [run]}]}))
+    assert [(d.name, d.shown) for d in found.defects] == [("no samples", shown)] and not found.series
+
+
 def test_pyperfs_processes_become_sessions_and_warm_ups_stay_warm_ups(tmp_path):
     runs = [
         {"metadata": {}, "warmups": [[1, 0.5]], "values": [0.10, 0.12]},
@@ -287,6 +336,27 @@ def test_aiperfs_records_keep_their_units_and_leave_failed_requests_out(tmp_path
     }
 
 
+def aiperf_line(**metrics):
+    return {"metadata": {}, "metrics": {name: {"value": value, "unit": "ms"} for name, value in metrics.items()}}
+
+
+def test_one_aiperf_request_without_a_first_token_costs_no_other_its_own(tmp_path):
+    lines = [aiperf_line(request_latency=250, time_to_first_token=100), aiperf_line(request_latency=50)]
+    found = importers.load(saved(tmp_path, lines, "profile_export.jsonl"))
+    assert {s.phase: (s.seconds, s.tokens) for s in found.series} == {
+        "prefill": ((0.1,), (None,)), "e2e": ((0.25, 0.05), (None, None)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("line, tool", [
+    (aiperf_line(request_latency=250), "AIPerf"), (llama_test([67_376_751, 66_127_448], 883_000), "llama-bench"),
+])  # fmt: skip
+def test_a_file_of_one_line_is_read_as_one_of_many(tmp_path, line, tool):
+    found = importers.load(saved(tmp_path, [line], "one.jsonl"))
+    assert found.tool == tool and len(found.series) == 1
+    assert len(read(found.write(str(tmp_path / "raw.jsonl")))) == len(found.series[0].seconds)
+
+
 def test_an_ollama_answer_from_the_cache_gives_no_prefill(tmp_path):
     whole = {
         "model": "m",
@@ -311,6 +381,8 @@ def test_an_ollama_answer_from_the_cache_gives_no_prefill(tmp_path):
         ("{", "is not JSON"),
         ('{"a": 1}', "no known tool wrote this"),
         ("[]", "no known tool"),
+        ("[" * 100_000, "is not JSON"),
+        ('[{"n_prompt": 1, "n_gen": 0, "avg_ns": 0, "samples_ns": [0, 0]}]', "ZeroDivisionError"),
         (
             '[{"n_prompt": 1, "n_gen": 0, "avg_ns": 1, "samples_ns": ["x"]}]',
             "looks like a file of llama-bench",

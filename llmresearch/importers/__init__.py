@@ -29,19 +29,24 @@ def load(path):
     """
     path = Path(path)
     data = _parsed(path)
-    for reader in READERS:
-        if reader.matches(data):
-            try:
-                return reader.read(data, path.name)
-            except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-                raise ImportProblem(
-                    f"{path}: looks like a file of {reader.TOOL}, but a part is missing or of another kind "
-                    f"({type(error).__name__}: {error}). Export it again, or name the version that wrote it."
-                ) from error
+    for shape in (data, [data]):  # one object a line, and a single line of it, is a list of one
+        for reader in READERS:
+            if reader.matches(shape):
+                return _read(reader, shape, path)
     known = ", ".join(reader.TOOL for reader in READERS)
     raise ImportProblem(
         f"{path}: no known tool wrote this. Known: {known}. Export its JSON with all samples."
     )
+
+
+def _read(reader, data, path):
+    try:
+        return reader.read(data, path.name)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+        raise ImportProblem(
+            f"{path}: looks like a file of {reader.TOOL}, but a part is missing or of another kind "
+            f"({type(error).__name__}: {error}). Export it again, or name the version that wrote it."
+        ) from error
 
 
 def _parsed(path):
@@ -52,11 +57,11 @@ def _parsed(path):
         raise ImportProblem(f"{path}: cannot be read ({error}). Name a JSON file.") from error
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ImportProblem(
             f"{path}: is not JSON, nor one JSON object a line ({error}). Export it again."
         ) from error

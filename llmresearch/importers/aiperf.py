@@ -23,14 +23,11 @@ def read(lines, source):
         for line in lines
         if not line.get("error") and line["metadata"].get("benchmark_phase") != "warmup"
     ]
-    first, whole = _times(kept, "time_to_first_token"), _times(kept, "request_latency")
-    prompts, made = _counts(kept, "input_sequence_length"), _counts(kept, "output_sequence_length")
-    about = {"backend": "http", "scenario": "profile"}
-    series = []
-    if all(value is not None for value in first) and first:
-        series.append(Series("prefill", tuple(first), tuple(prompts), **about))
-    if all(value is not None for value in whole) and whole:
-        series.append(Series("e2e", tuple(whole), tuple(made), **about))
+    found = (
+        _series("prefill", kept, "time_to_first_token", "input_sequence_length"),
+        _series("e2e", kept, "request_latency", "output_sequence_length"),
+    )
+    series = [one for one in found if one.seconds]
     lost = len(lines) - len(kept)
     defects = (
         [] if series else [Defect("no samples", "the file", f"{len(lines)} lines, {lost} failed or warm-ups")]
@@ -38,10 +35,9 @@ def read(lines, source):
     return Imported(TOOL, None, source, tuple(series), (), tuple(defects))
 
 
-def _times(lines, name):
-    found = [line["metrics"].get(name) for line in lines]
-    return [m and m["value"] * SECONDS[m["unit"]] for m in found]
-
-
-def _counts(lines, name):
-    return [int((line["metrics"].get(name) or {"value": 0})["value"]) for line in lines]
+def _series(phase, lines, seconds, tokens):
+    """The requests that have this time; one that stopped before its first token lacks it."""
+    timed = [line["metrics"] for line in lines if line["metrics"].get(seconds)]
+    times = tuple(one[seconds]["value"] * SECONDS[one[seconds]["unit"]] for one in timed)
+    counts = tuple(int(one[tokens]["value"]) if one.get(tokens) else None for one in timed)
+    return Series(phase, times, counts, backend="http", scenario="profile")

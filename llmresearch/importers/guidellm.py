@@ -40,17 +40,16 @@ def _series(run, name, kept):
     gaps = [
         r for r in kept if r.get("inter_token_latency_ms") is not None and (r.get("output_tokens") or 0) > 1
     ]
-    yield Series(
-        "e2e",
-        tuple(r["request_latency"] for r in kept),
-        tuple(r.get("output_tokens") or 0 for r in kept),
-        **about,
-    )
+    whole = [r for r in kept if r["request_latency"] is not None]
+    if whole:
+        yield Series(
+            "e2e", tuple(r["request_latency"] for r in whole), tuple(r.get("output_tokens") for r in whole), **about
+        )
     if first:
         yield Series(
             "prefill",
             tuple(r["time_to_first_token_ms"] / 1e3 for r in first),
-            tuple(r.get("prompt_tokens") or 0 for r in first),
+            tuple(r.get("prompt_tokens") for r in first),
             **about,
         )
     if gaps:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .. import records
 from ..intervals import needed
@@ -76,7 +77,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Series:
-    """The samples of one phase under one set of conditions; seconds and tokens have one entry per call."""
+    """The samples of one phase under one set of conditions; seconds and tokens (None: not told) have one entry per call."""
 
     phase: str
     seconds: tuple
@@ -119,6 +120,7 @@ class Imported:
         The unit of replication is the session, as the file tells it: one, where the tool does not say which
         process made a sample. Raises ImportProblem for a file without samples.
         """
+        raw = Path(raw)
         if not self.series:
             raise ImportProblem(f"{self.source}: has no samples. Export it with all samples kept.")
         if raw.exists():

@@ -19,7 +19,9 @@ def read(data, source):
     for benchmark in data["benchmarks"]:
         about = common | (benchmark.get("metadata") or {})
         name, runs = about.get("name", "unknown"), [run for run in benchmark["runs"] if run.get("values")]
-        if about.get("unit", "second") != "second":
+        if about.get("unit", "second") != "second" or not runs:
+            shown = f"{len(benchmark['runs'])} runs in {about.get('unit', 'second')}, {len(runs)} with values"
+            defects.append(Defect("no samples", name, shown))
             continue
         series += [_series(name, run, session) for session, run in enumerate(runs, 1)]
         values = [value for run in runs for value in run["values"]]

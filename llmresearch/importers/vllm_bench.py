@@ -1,5 +1,6 @@
 """vllm bench latency and serve: latencies of requests, or times to each token (--save-detailed)."""
 
+import re
 from math import nan
 
 import numpy as np
@@ -23,24 +24,24 @@ def matches(data):
 
 def read(data, source):
     """Imported: `latency` gives e2e; `serve` gives time to first token, token gaps and e2e."""
-    if "avg_latency" in data:
+    if data.get("latencies"):
         return _latency(data, source)
-    if "ttfts" not in data:
+    if not data.get("ttfts"):
         lost = Defect("no samples", "the file", "use --save-detailed with serve, or vllm bench latency")
         return Imported(TOOL, None, source, defects=(lost,))
     return _serve(data, source)
 
 
 def _latency(data, source):
-    seconds = data["latencies"]
+    seconds, quantiles = data["latencies"], data.get("percentiles") or {}
     figures = [Figure("avg_latency", data["avg_latency"], float(np.mean(seconds)), "s")]
     figures += [
         Figure(f"p{q}", value, float(np.percentile(seconds, float(q))), "s")
-        for q, value in data["percentiles"].items()
+        for q, value in quantiles.items()
     ]
     tails = [
         d
-        for q in data["percentiles"]
+        for q in quantiles
         if float(q) > 90
         for d in tail("latencies", float(q) / 100, len(seconds))
     ]
@@ -52,7 +53,7 @@ def _latency(data, source):
 
 def _serve(data, source):
     wrong = data.get("errors") or [""] * len(data["ttfts"])
-    kept = [place for place, error in enumerate(wrong) if not error]
+    kept = [place for place, error in enumerate(wrong) if not error and data["output_lens"][place]]
     first, gaps = [data["ttfts"][i] for i in kept], [data["itls"][i] for i in kept]
     prompts, made = [data["input_lens"][i] for i in kept], [data["output_lens"][i] for i in kept]
     whole = [f + sum(g) for f, g in zip(first, gaps)]
@@ -62,13 +63,14 @@ def _serve(data, source):
         "scenario": f"serve, {data.get('request_rate')} requests/s",
         "concurrency": data.get("max_concurrency") or 1,
     }
+    after = [place for place, n in enumerate(made) if n > 1]  # one token has no steps after it
     series = (
         Series("prefill", tuple(first), tuple(prompts), **about),
         Series(
             "decode",
-            tuple(map(sum, gaps)),
-            tuple(n - 1 for n in made),
-            token_seconds=tuple(map(tuple, gaps)),
+            tuple(sum(gaps[i]) for i in after),
+            tuple(made[i] - 1 for i in after),
+            token_seconds=tuple(tuple(gaps[i]) for i in after),
             **about,
         ),
         Series("e2e", tuple(whole), tuple(made), **about),
@@ -77,21 +79,32 @@ def _serve(data, source):
         TOOL,
         None,
         source,
-        series,
-        tuple(_serve_figures(data, first, gaps, whole)),
+        tuple(one for one in series if one.seconds),
+        tuple(_serve_figures(data, first, gaps, prompts, made) if first else ()),
         tuple(_serve_defects(data, len(kept))),
     )
 
 
-def _serve_figures(data, first, gaps, whole):
-    flat = [gap for gaps_of_one in gaps for gap in gaps_of_one]
-    for name, values in (("ttft", first), ("itl", flat), ("e2el", whole)):
-        for key, of in (("mean", np.mean), ("median", np.median), ("p99", lambda v: np.percentile(v, 99))):
-            if f"{key}_{name}_ms" in data and values:
-                yield Figure(f"{key}_{name}", data[f"{key}_{name}_ms"] / 1e3, float(of(values)), "s")
+def _serve_figures(data, first, gaps, prompts, made):
+    values = {
+        "ttft": first, "e2el": [f + sum(g) for f, g in zip(first, gaps)], "itl": [gap for g in gaps for gap in g],
+        "tpot": [sum(g) / (n - 1) for g, n in zip(gaps, made) if n > 1],
+    }  # fmt: skip
+    for key, said in data.items():
+        named = re.fullmatch(r"(mean|median|std|p([\d.]+))_(ttft|itl|e2el|tpot)_ms", key)
+        if named and values[named[3]]:
+            yield Figure(key.removesuffix("_ms"), said / 1e3, _of(named[1], named[2], values[named[3]]), "s")
     yield Figure("completed", data["completed"], len(first), "")
-    rate = len(first) / data["duration"] if data.get("duration") else nan
-    yield Figure("request_throughput", data["request_throughput"], rate, "requests/s")
+    amounts = {"request": len(first), "output": sum(made), "total_token": sum(prompts) + sum(made)}
+    for name, amount in amounts.items():
+        said, unit = data.get(f"{name}_throughput"), "requests/s" if name == "request" else "tokens/s"
+        if said is not None:
+            yield Figure(f"{name}_throughput", said, amount / data["duration"] if data.get("duration") else nan, unit)
+
+
+def _of(what, quantile, values):
+    known = {"mean": np.mean, "median": np.median, "std": np.std}
+    return float(np.percentile(values, float(quantile)) if quantile else known[what](values))
 
 
 def _serve_defects(data, n):
