@@ -17,6 +17,7 @@ from .stats.summaries import summary
 ENGINE = ["backend", "device", "dtype"]
 SIZE = ["model", "params_measured"]
 REQUEST = ["prompt_tokens", "new_tokens", "batch"]
+CLEAR = 2.0  # by which a median without replication must be clear of a limit; as regimes has it
 STEADINESS = ("steady", "not-stationary", "too few")
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0, "session", "not measured at two sizes")
 NOT_GROWN = {"smallest": "smallest", "largest": "largest", "sizes": np.nan, "times": NOTHING,
@@ -97,8 +98,8 @@ def rival_laws(points, by="engine"):
 def growth(frame, family, scenario, by="engine", cells=()):
     """One row per engine and phase: how much longer the largest model takes than the smallest (`times`, with
     its interval over sessions), how much larger it is (`sizes`), and `relative`, the first over the second,
-    as Estimates. An engine that measured one size of the family has no row, but where `cells` (the plan) ask
-    for more: a row of nan.
+    as Estimates; without an interval where either model ran in one session only. An engine that measured one
+    size of the family has no row, but where `cells` (the plan) ask for more: a row of nan.
     """
     used = steady(frame)
     used = used[used["scenario"].isin([scenario]) & used["model"].isin(family)]
@@ -108,7 +109,7 @@ def growth(frame, family, scenario, by="engine", cells=()):
         if sizes.min() == sizes.max():
             continue  # one size does not grow
         small, large = part[sizes == sizes.min()], part[sizes == sizes.max()]
-        times, factor = median_ratio(large, small), sizes.max() / sizes.min()
+        times, factor = _replicated(median_ratio(large, small), small, large), sizes.max() / sizes.min()
         edges = {edge: getattr(times, edge) / factor for edge in ("value", "low", "high")}
         rows.append({by: " ".join(key[:3]), "phase": key[3], "smallest": small["model"].iloc[0],
                      "largest": large["model"].iloc[0], "sizes": factor, "times": times,
@@ -116,6 +117,29 @@ def growth(frame, family, scenario, by="engine", cells=()):
     known = {(row[by], row["phase"]) for row in rows}
     missing = [key for key in _planned(cells, family, scenario) if key not in known]
     return pd.DataFrame(rows + [{by: engine, "phase": phase} | NOT_GROWN for engine, phase in missing])
+
+
+def _replicated(ratio, *parts):
+    """The ratio; without its interval where one of the parts is of a single session: calls are no replicates.
+    """
+    if all(part["session"].nunique() > 1 for part in parts):
+        return ratio
+    return replace(ratio, low=np.nan, high=np.nan, n=1, unit_of_replication="session",
+                   method="one session of a size: no replication, so no interval over sessions")  # fmt: skip
+
+
+def inversions(points, by="engine"):
+    """One row per engine, phase and pair of neighbours in size of which the larger took less time: the two
+    models, and the ratio of their medians (larger over smaller), without an interval.
+    """
+    rows = []
+    for (name, phase), part in points.groupby([by, "phase"], observed=True, sort=True):
+        ordered = part.sort_values("params_measured")
+        for small, large in zip(ordered.itertuples(), ordered.iloc[1:].itertuples()):
+            if large.median < small.median:
+                rows.append({by: name, "phase": phase, "smaller": small.model, "larger": large.model,
+                             "times": large.median / small.median})  # fmt: skip
+    return pd.DataFrame(rows, columns=[by, "phase", "smaller", "larger", "times"])
 
 
 def _planned(cells, family, scenario):
@@ -131,8 +155,9 @@ def _planned(cells, family, scenario):
 def foretold(points, others, by="engine"):
     """What the laws of `points` say of `others` (models outside of the family), beside what was measured.
 
-    Columns: foretold (an Estimate with its prediction interval) and measured, in seconds, their ratio, and
-    whether the size lies in the fitted range (`fitted`) or not (`extrapolated`).
+    Columns: the law's verdict, foretold (an Estimate with its prediction interval) and measured, in seconds,
+    their ratio, whether what was measured lies `inside` the interval, and whether the size lies in the fitted
+    range (`fitted`) or not (`extrapolated`).
     """
     rows = []
     known = laws(points, by)
@@ -145,9 +170,9 @@ def foretold(points, others, by="engine"):
         how = "power law, prediction interval"
         value = Estimate(law.predict(size), float(low), float(high), law.n, "size", how)
         label = "fitted" if law.range[0] <= size <= law.range[1] else "extrapolated"
-        rows.append({by: getattr(row, by), "phase": row.phase, "model": row.model, "foretold_s": value,
-                     "measured_s": row.median, "ratio": row.median / value.value,
-                     "label": label})  # fmt: skip
+        rows.append({by: getattr(row, by), "phase": row.phase, "model": row.model, "law": law.verdict,
+                     "foretold_s": value, "measured_s": row.median, "ratio": row.median / value.value,
+                     "inside": bool(low <= row.median <= high), "label": label})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -289,14 +314,18 @@ def within_budget(points, ttft_s, tpot_s):
     """One row per engine and model: does prefill meet `ttft_s`, does a decode step meet `tpot_s`, and how
     surely.
 
-    fits, too slow or undecided, by the interval of the median; a model fits when both do.
+    fits, too slow or undecided, by the interval of the median over sessions; one session, or a median without
+    an interval, must be clear of the limit by a factor of CLEAR. A model fits when both phases do.
     """
     steps = per_token(points[points["phase"] == "decode"]).assign(limit=tpot_s)
     starts = points[points["phase"] == "prefill"].assign(limit=ttft_s)
     both = pd.concat([starts, steps], ignore_index=True)
     if both.empty:
         return pd.DataFrame(columns=["engine", "model", "verdict"])
-    sure, never = both["high"] <= both["limit"], both["low"] > both["limit"]
+    alone = both["low"].isna() | (both.get("sessions", 2) < 2)
+    low = both["low"].mask(alone, both["median"] / CLEAR)
+    high = both["high"].mask(alone, both["median"] * CLEAR)
+    sure, never = high <= both["limit"], low > both["limit"]
     both["verdict"] = np.select([sure, never], ["fits", "too slow"], "undecided")
     wide = both.pivot_table(index=["engine", "model", "params_measured", "scenario"], columns="phase",
                             values="verdict", aggfunc="first", observed=True)  # fmt: skip

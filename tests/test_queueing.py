@@ -41,6 +41,27 @@ def test_a_negative_time_is_refused_in_a_sentence():
         queueing.waiting([-1.0], 0.1)
 
 
+@pytest.mark.parametrize("wrong", [{"service": []}, {"service": [0.0]}, {"rate": -1.0}, {"rate": np.nan}, {"spread": -0.1}])
+def test_what_makes_no_queue_is_refused_in_a_sentence(wrong):
+    with pytest.raises(queueing.NoService, match="queueing: "):
+        queueing.waiting(**({"service": [1.0], "rate": 0.5} | wrong))
+
+
+def test_a_users_spread_takes_the_place_of_that_of_equal_requests():
+    assert queueing.waiting([1.0, 1.0], 0.5, spread=1.0) == pytest.approx(1.0)  # M/M/1
+    rate = queueing.largest_rate([1.0], 1.0, spread=1.0)
+    assert queueing.waiting([1.0], rate, spread=1.0) == pytest.approx(1.0)
+    alike, unlike = (queueing.capacity(calls([0.1], [1.0]), 0.6, 5.0, spread).iloc[0] for spread in (0.0, 1.0))
+    assert unlike["engines"] > alike["engines"] and (alike["spread"], unlike["spread"]) == (0, 1)
+    waits = [queueing.waits(calls([0.1], [1.0]), (0.5,), spread)["wait_s"][0] for spread in (0.0, 1.0)]
+    assert waits[1] == pytest.approx(2 * waits[0])
+
+
+def test_near_full_use_the_wait_is_long_and_at_full_use_it_has_no_end():
+    assert queueing.waiting([1.0], 0.999) == pytest.approx(499.5)
+    assert queueing.waiting([1.0], 1.0) == np.inf
+
+
 def calls(prefill, e2e, sessions=3):
     rows = [
         {"backend": "hf", "device": "cpu", "dtype": "fp32", "model": "m", "scenario": "s", "session": session,

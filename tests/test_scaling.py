@@ -44,6 +44,9 @@ def test_a_model_beyond_the_family_is_foretold_and_labelled(frame, family):
     points = scaling.scaling_points(frame)
     found = scaling.foretold(family, points[points["model"] == "fake-400m"])
     assert set(found["label"]) == {"extrapolated"} and (found["ratio"] > 1).all()
+    assert set(found["law"]) == {"rejected"}
+    within = [e.low <= seconds <= e.high for e, seconds in zip(found["foretold_s"], found["measured_s"])]
+    assert found["inside"].tolist() == within
 
 
 def test_growth_compares_the_largest_with_the_smallest(frame):
@@ -52,6 +55,22 @@ def test_growth_compares_the_largest_with_the_smallest(frame):
     times = found.loc["prefill", "times"]
     assert found.loc["prefill", "sizes"] == 200 and times.value == pytest.approx(truth, rel=0.005)
     assert found.loc["prefill", "relative"].value == pytest.approx(truth / 200, rel=0.005)
+
+
+def test_growth_from_one_session_has_no_interval_whatever_its_calls_say(frame):
+    calls = frame[(frame["session"] == 1) | (frame["model"] != "fake-1m")]
+    found = scaling.growth(calls, [f"fake-{n}m" for n in SIZES], "short").set_index("phase").loc["decode"]
+    for known in (found["times"], found["relative"]):
+        assert known.value > 0 and np.isnan([known.low, known.high]).all() and known.n == 1
+        assert "no replication" in known.method
+
+
+def test_a_larger_model_that_takes_less_time_than_its_neighbour_is_named():
+    points = pd.DataFrame({"engine": "e", "phase": "decode", "model": ["a", "b", "c"], "params_measured": [1.0, 2.0, 3.0],
+                           "median": [4.0, 1.0, 3.0]})  # fmt: skip
+    (row,) = scaling.inversions(points).to_dict("records")
+    assert (row["smaller"], row["larger"], row["times"]) == ("a", "b", 0.25)
+    assert scaling.inversions(points.iloc[1:]).empty
 
 
 def test_a_step_costs_the_same_at_any_length(frame):
@@ -69,10 +88,12 @@ def test_a_latency_goal_is_met_missed_or_undecided():
     assert scaling.within_budget(points, 0.7, 0.05)["verdict"].tolist() == ["too slow"]
 
 
-def test_a_goal_without_an_interval_is_undecided():
+@pytest.mark.parametrize("told", [{"low": np.nan, "high": np.nan}, {"low": 0.99, "high": 1.01, "sessions": 1}])
+def test_without_sessions_to_compare_a_median_must_be_clear_of_its_goal_by_a_factor_of_two(told):
     row = {"engine": "e", "params_measured": 1e6, "scenario": "s", "prompt_tokens": 4, "new_tokens": 10, "model": "a"}
-    points = pd.DataFrame([row | {"phase": "prefill", "median": 0.1, "low": np.nan, "high": np.nan}])
-    assert scaling.within_budget(points, 9.0, 9.0)["verdict"].tolist() == ["undecided"]
+    points = pd.DataFrame([row | {"phase": "prefill", "median": 1.0} | told])
+    verdicts = [scaling.within_budget(points, goal, 9.0)["verdict"][0] for goal in (2.0, 1.9, 0.5, 0.49)]
+    assert verdicts == ["fits", "undecided", "undecided", "too slow"]
 
 
 def test_the_same_ids_in_every_session_are_seen(frame):
