@@ -389,6 +389,19 @@ def test_one_bad_file_among_many_refutes_the_claim_of_its_engine(tmp_path):
     assert found == {"weights": ("refuted", 0.7, 3), "size": ("supported", 0.1, 3)}
 
 
+def test_what_was_planned_and_did_not_run_keeps_its_place_among_the_claims(frame, cells, tmp_path):
+    claimed.speed(lr.Report("tr118", tmp_path), depth.as_tested(frame, BASE), BASE, cells)
+    found = {c["id"]: c["status"] for c in json.loads((tmp_path / "claims.json").read_text())}
+    assert found["faster_fake_fast_cpu_fp32_fake-5m_e2e"] == "supported" and len(found) == 6
+    gone = ["faster_fake_absent_cpu_fp32_fake-5m_prefill", "faster_fake_broken_cpu_fp32_fake-5m_generate"]
+    assert [found[name] for name in gone] == ["not measured"] * 2
+
+
+def test_a_page_says_whether_its_reference_was_measured(frame):
+    assert depth.compared_with(frame, BASE) == f"The reference, {BASE}, was measured in 3 sessions."
+    assert depth.compared_with(frame, "hf cpu fp32").startswith("**hf cpu fp32 was not measured here")
+
+
 def test_the_gates_and_files_become_claims(frame, tmp_path):
     built = with_evidence(with_evidence(frame, BASE, scored=scored(1.0)), FAST, scored=scored(1.0001), onnx_bytes=20_010_000,
                           parameters=5_000_000, sampled={"weights": 9, "worst_steps": 0.0}, export_seconds=1.0)  # fmt: skip

@@ -2,7 +2,8 @@
 
 from math import isnan
 
-from ..intervals import Estimate
+from ..intervals import Estimate, refused
+from .names import engine_of
 
 JUDGED = ("pass", "fail", "undecided")
 """Verdicts of a gate that could judge."""
@@ -12,16 +13,21 @@ def _id(*words):
     return "_".join(words).replace(" ", "_").replace(":", "_").replace(".", "_")
 
 
-def speed(report, table, reference):
+def speed(report, table, reference, cells=()):
     """A claim per engine, model and phase: it is faster than the reference; the line is a speed-up of one.
 
-    `table` is that of `as_tested`, whose intervals agree with the verdicts of the corrected table.
+    `table` is that of `as_tested`, whose intervals agree with the verdicts of the corrected table. `cells` are those
+    planned: what was refused or failed keeps its place among the claims, as not measured.
     """
-    for row in table.itertuples():
-        found = Estimate(row.speedup, row.low, row.high, row.n, "session", row.method)
-        report.claim(_id("faster", row.engine, row.model, row.phase),
-                     f"{row.engine} is faster than {reference}: {row.phase} of {row.model} (ratio of medians, over its scenarios).",
-                     found, above=1)  # fmt: skip
+    found = {(row.engine, str(row.model), str(row.phase)): Estimate(row.speedup, row.low, row.high, row.n, "session", row.method)
+             for row in table.itertuples()}  # fmt: skip
+    asked = {(engine_of(cell), cell.model, phase) for cell in cells for phase in cell.phases}
+    gone = refused(f"{reference} or the engine was not measured", unit="session")
+    for engine, model, phase in [*found, *sorted(asked - set(found))]:
+        if engine != reference:
+            report.claim(_id("faster", engine, model, phase),
+                         f"{engine} is faster than {reference}: {phase} of {model} (ratio of medians, over its scenarios).",
+                         found.get((engine, model, phase), gone), above=1)  # fmt: skip
 
 
 def cache(report, table):

@@ -16,6 +16,15 @@ def engines(frame):
     return list(dict.fromkeys(with_engine(frame)["engine"]))
 
 
+def compared_with(frame, reference):
+    """A sentence: in how many sessions the reference was measured, or that nothing can be compared with it."""
+    mine = with_engine(frame[frame["status"] == "ok"])
+    count = mine.loc[mine["engine"] == reference, "session"].nunique()
+    if not count:
+        return f"**{reference} was not measured here, so nothing is compared with it:** no speed-up, crossing, payback or gate."
+    return f"The reference, {reference}, was measured in {count:,} session{'s' if count > 1 else ''}."
+
+
 def engine_of(cell):
     """The engine's name of a planned Cell."""
     return " ".join(getattr(cell, part) for part in PARTS)
