@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from llmresearch.records import LlmResearchError
 from llmresearch.reporting import render, verify
 
 
@@ -19,3 +20,11 @@ def test_a_report_whose_engines_all_fail_still_renders_says_so_and_verifies(tmp_
     checks = json.loads((tmp_path / "tr119" / "cost_energy_validation.json").read_text())
     assert [row["holds"] for row in checks] == ["yes", *["not measured"] * 5]
     assert verify.verify(tmp_path / "tr119") == []
+
+
+def test_a_price_file_older_than_its_life_stops_a_study_before_anything_is_measured(tmp_path):
+    prices = tmp_path / "old.yaml"
+    prices.write_text("{as_of: 2020-01-31, life_days: 90, grid: [{name: default, usd_per_kwh: 0.2, gco2e_per_kwh: 500, source: s}]}")
+    with pytest.raises(LlmResearchError, match="with a life of 90 days"):
+        render.report("tr119", out_folder=tmp_path / "out", overrides={"prices": str(prices)})
+    assert not list((tmp_path / "out").rglob("*.jsonl"))
