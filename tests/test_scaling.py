@@ -40,6 +40,17 @@ def test_overhead_and_work_is_preferred_where_it_is_the_truth(family):
     assert set(scaling.law_table(family)["verdict"]) == {"rejected"}
 
 
+def test_a_law_is_asked_again_where_another_scenario_measured_enough_sizes(frame):
+    family = [f"fake-{n}m" for n in SIZES]
+    assert scaling.laws_elsewhere(frame, family, "short").empty
+    batched = frame[frame["model"].isin(family[:5]) & (frame["phase"] == "decode")].assign(scenario="batch-8", batch=8)
+    found = scaling.laws_elsewhere(pd.concat([frame, batched]), family, "short").set_index(["series", "phase"])
+    assert found.loc[("fake cpu fp32 batch-8", "decode"), ["n", "verdict"]].tolist() == [5, "too few sizes"]
+    assert found.loc[("fake cpu fp32 short", "decode"), "n"] == 8
+    three = batched[batched["model"].isin(family[:3])]
+    assert scaling.laws_elsewhere(pd.concat([frame, three]), family, "short").empty
+
+
 def test_a_model_beyond_the_family_is_foretold_and_labelled(frame, family):
     points = scaling.scaling_points(frame)
     found = scaling.foretold(family, points[points["model"] == "fake-400m"])
@@ -100,28 +111,6 @@ def test_the_same_ids_in_every_session_are_seen(frame):
     assert scaling.same_outputs(frame)["same_ids"].all()
 
 
-def test_cold_starts_stand_beside_the_steady_median(frame):
-    found = scaling.cold_starts(frame)
-    assert set(found["processes"]) == {2} and np.allclose(found["ratio"], 1, atol=0.01)
-
-
-def starting(seconds, ready=2.0, kinds=("first", "warmup", "sample", "sample", "sample"), session=1):
-    return [{"backend": "b", "device": "cpu", "dtype": "fp32", "model": "m", "scenario": "s", "phase": "prefill", "status": "ok",
-             "contaminated": None, "session": session, "time": float(i), "kind": kind, "seconds": second,
-             "evidence": {"ready_seconds": ready}} for i, (kind, second) in enumerate(zip(kinds, seconds))]  # fmt: skip
-
-
-def test_a_process_is_warm_at_its_first_call_near_the_steady_median():
-    row = scaling.cold_starts(pd.DataFrame(starting([9.0, 1.5, 1.05, 1.0, 1.0])), percent=10.0).iloc[0]
-    assert (row["ready_s"], row["first_call"], row["steady"], row["warm_after"], row["lost_s"]) == (2.0, 9.0, 1.0, 2, 8.5)
-
-
-def test_the_slowest_process_says_how_many_calls_to_make_before_serving():
-    calls = starting([3.0, 1.0, 1.0, 1.0, 1.0]) + starting([9.0, 2.0, 1.0, 1.0, 1.0], ready=4.0, session=2)
-    row = scaling.cold_starts(pd.DataFrame(calls)).iloc[0]
-    assert (row["processes"], row["warm_after"], row["ready_s"], row["lost_s"]) == (2, 2, 3.0, (2.0 + 9.0) / 2)
-
-
 def ablated(**changed):
     base = {"backend": "b", "device": "cpu", "dtype": "fp32", "model": "m", "params_measured": 1e6, "scenario": "short", "session": 1,
             "phase": "decode", "prompt_tokens": 8, "new_tokens": 4, "batch": 1, "tokens": 4, "kind": "sample", "status": "ok",
@@ -168,11 +157,6 @@ def test_a_request_without_calls_has_no_share_of_decode(frame):
 
 def test_models_without_a_declared_size_are_not_called_right(frame):
     assert set(scaling.identities(frame)["agrees"]) == {"not declared"}
-
-
-def test_steadiness_is_judged_process_by_process(frame):
-    found = scaling.warmups(frame)
-    assert set(found["processes too few"]) == {2}
 
 
 def test_a_frame_without_calls_gives_empty_points(frame):
