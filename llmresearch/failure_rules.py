@@ -202,7 +202,8 @@ RULES = (
         "wrong number of tensors", "(?:truncated|corrupt(?:ed)?) (?:file|model|header|archive|GGUF)",
         "checksum (?:does not|mis)", "sha-?256 mismatch", "hash mismatch",
         "unexpectedly reached end of file", "failed to read (?:magic|header|key|tensor)", r"\bis cut short\b",
-        "ParseFromCodedStream", "magic (?:number|tag) does not match", "UnpicklingError", "PytorchStreamReader failed")),
+        "belongs to another model", r"config\.json: (?:is not JSON|holds a )", "is no complete (?:export|engine)", r"config\.json (?:is damaged|has no)",
+        "weights are missing or stored twice", "ParseFromCodedStream", "magic (?:number|tag) does not match", "UnpicklingError", "PytorchStreamReader failed")),
     ("missing file", (
         "FileNotFoundError", "No such file or directory", r"\bENOENT\b", "NO_?SUCHFILE",
         "does not (?:exist|appear to have a file)",
@@ -210,7 +211,7 @@ RULES = (
         "not a valid model identifier", r"<status>404\b", r"\b404 (?:Client Error|Not Found)",
         "try pulling it", "RepositoryNotFound", "EntryNotFound", r"missing \.?(?:plan|onnx|engine|gguf)\b",
         r"\b(?:plan|engine|model)_missing", r"\bno \.?\w+ file (?:was )?found",
-        "failed to open (?:GGUF )?file")),
+        "failed to open (?:GGUF )?file", "holds no safetensors file")),
     ("profile or shape mismatch", (
         r"set_?input_?shape\w*fail", "(?<!current )optimization profile",
         r"OptimizationProfile\w*(?:::|\()", "no valid profile", "max batch size was",
@@ -243,7 +244,7 @@ RULES = (
         "(?:Mismatched elements|Tensor-likes are not close)", "no int8 (?:layer|tensor)s?",
         "nothing was compiled")),
     ("unsupported operation", (
-        "NOT_IMPLEMENTED", "NotImplementedError", "not implemented for",
+        "NOT_IMPLEMENTED", "NotImplementedError", r"\S+ is not exported\b", "exported graph does not have it", "not implemented for",
         "could not find an implementation for", "no importer registered", "UnsupportedOperatorError",
         "unsupported ONNX", r"to ONNX opset version \d+ is not supported",
         r"\b(?:operator|op|dtype|data ?type|node|layer)\S* .{0,60}(?:is|are) not (?:yet )?supported",

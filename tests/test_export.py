@@ -196,16 +196,82 @@ def test_a_truncated_export_is_refused(small):
     assert classify_failure(str(caught.value)).cause == "corrupt file"
 
 
+def test_an_export_in_which_one_byte_changed_is_refused(small):
+    path = export.artifact(small, Variant(form="slots"))
+    data = bytearray(path.with_name(export.DATA).read_bytes())
+    data[5000] ^= 1
+    path.with_name(export.DATA).write_bytes(data)
+    with pytest.raises(ExportError, match="a file is truncated or changed"):
+        export.facts(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "{", '{"bytes": 5}'])
+def test_a_folder_that_holds_no_export_is_one_classified_sentence(text, tmp_path):
+    for name in (export.MODEL, export.DATA):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / export.FACTS).write_text(text)
+    with pytest.raises(ExportError, match="is no complete export .* Name a model.onnx that was exported here") as caught:
+        export.facts(tmp_path / export.MODEL)
+    assert classify_failure(str(caught.value)).cause == "corrupt file"
+
+
+@pytest.mark.parametrize("script, words, cause", [
+    ("kill -9 $$", "the export was killed (exit code -9)", "killed"), ("exit 3", "the export ended without a word (exit code 3)", None),
+])  # fmt: skip
+def test_an_export_that_dies_without_a_word_says_how(script, words, cause, small, tmp_path):
+    (tmp_path / "python").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "python").chmod(0o755)
+    with pytest.raises(ExportError, match=re.escape(words)) as caught:
+        export.artifact(small, Variant(dtype="fp16", form="growing"), python=str(tmp_path / "python"))
+    assert cause in (None, classify_failure(str(caught.value)).cause)
+
+
 @pytest.mark.parametrize("key, value, words", [
     ("model_type", "mamba", "model type 'mamba' is not exported. Known: gpt2, llama"),
     ("scale_attn_by_inverse_layer_idx", True, "scale_attn_by_inverse_layer_idx is set"),
     ("activation_function", "relu", "activation 'relu' is not exported"),
+    ("n_head", None, "config.json is damaged (unsupported operand"), ("n_head", 0, "config.json is damaged ("),
+    ("n_layer", -1, "config.json is damaged: layers is -1"), ("vocab_size", "211", "config.json is damaged: vocab is '211'"),
 ])  # fmt: skip
 def test_what_the_builder_does_not_know_is_refused(key, value, words, small):
     config = json.loads((small / "config.json").read_text())
     (small / "config.json").write_text(json.dumps(config | {key: value}))
     with pytest.raises(ExportError, match=re.escape(words)):
         read_architecture(small)
+
+
+def test_a_configuration_without_a_size_is_one_classified_sentence(small):
+    config = json.loads((small / "config.json").read_text())
+    del config["n_layer"]
+    (small / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ExportError, match="config.json has no 'n_layer'. Fetch") as caught:
+        read_architecture(small)
+    assert classify_failure(str(caught.value)).cause == "corrupt file"
+
+
+@pytest.mark.parametrize("key, value, words", [
+    ("vocab_size", 50, "wte.weight is (211, 32), and by config.json it would be (50, 32)"),
+    ("n_positions", 64, "wpe.weight is (128, 32), and by config.json it would be (64, 32)"),
+    ("n_inner", 32, "h.0.mlp.c_fc is (32, 128), and by config.json it would be (32, 32)"),
+])  # fmt: skip
+def test_weights_of_another_shape_than_the_configurations_are_refused(key, value, words, small, tmp_path):
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps(config | {key: value}))
+    with pytest.raises(ExportError, match=re.escape(words)) as caught:
+        written(small, tmp_path / "out")
+    assert classify_failure(str(caught.value)).cause == "corrupt file"
+
+
+@pytest.mark.parametrize("family, told, kinds", [
+    ("qwen2", {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}, ("full", "sliding")),
+    ("qwen3", {"use_sliding_window": False, "sliding_window": 4, "max_window_layers": 0}, ("full", "full")),
+    ("qwen2", {"use_sliding_window": True, "sliding_window": None, "max_window_layers": 0}, ("full", "full")),
+    ("mistral", {"sliding_window": 4}, ("sliding", "sliding")),
+])  # fmt: skip
+def test_a_configuration_from_before_layer_types_slides_where_its_family_does(family, told, kinds, tiny, tmp_path):
+    config = json.loads((tiny(family) / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "layer_types"} | told))
+    assert read_architecture(tmp_path).kinds == kinds
 
 
 def test_a_configuration_of_another_model_is_refused_across_the_process(small, tiny):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -230,6 +231,14 @@ def test_a_gguf_that_is_cut_short_or_something_else_is_one_sentence(tmp_path):
         file.write_bytes(content)
         with pytest.raises(ModelError, match="is no GGUF file|is cut short"):
             artifacts.describe(file)
+
+
+@pytest.mark.parametrize("value", [struct.pack("<II", 4, 0), struct.pack("<IQ", 8, 1) + b"a"])
+def test_a_gguf_whose_alignment_is_no_number_is_one_sentence(value, tmp_path):
+    head = struct.pack("<IQQQ", 3, 0, 1, len("general.alignment"))
+    (tmp_path / "model.gguf").write_bytes(b"GGUF" + head + b"general.alignment" + value + bytes(64))
+    with pytest.raises(ModelError, match="is no GGUF file, or is cut short"):
+        artifacts.describe(tmp_path / "model.gguf")
 
 
 def test_a_package_that_is_missing_says_what_to_install():

@@ -164,6 +164,21 @@ def test_a_file_of_another_model_is_refused(gpt2, gemma):
 
 
 @needs_engine
+@pytest.mark.parametrize("variant, words", [
+    (Variant(dtype="fp16"), "it is fp16 with a cache of form in-place, and the cell wants fp32"),
+    (Variant(form="slots"), "it is fp32 with a cache of form slots, and the cell wants fp32, form in-place"),
+])  # fmt: skip
+def test_a_file_of_another_precision_or_form_than_the_cells_is_refused(variant, words, gpt2):
+    with pytest.raises(ort_session.OrtError, match=words) as caught:
+        Ort().load(cell(options={"onnx": str(export.artifact(gpt2, variant))}), gpt2)
+    assert classify_failure(str(caught.value)).kind == "invalid output"
+
+
+def test_a_file_that_is_no_path_is_refused():
+    assert Ort().refuses(cell(options={"onnx": 5})) == "ort: onnx: 5 is no path. Name the model.onnx of an export."
+
+
+@needs_engine
 def test_a_truncated_file_is_refused_in_one_sentence(gpt2):
     path = export.artifact(gpt2, Variant(form="growing"))
     path.write_bytes(path.read_bytes()[:1000])

@@ -9,8 +9,8 @@ FAMILIES = {
     "gpt2": ("GPT2Config", {"vocab_size": 211, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}),
     "llama": ("LlamaConfig", {"tie_word_embeddings": False, "rope_parameters": LLAMA3}),
     "mistral": ("MistralConfig", {"sliding_window": 7}),
-    "qwen2": ("Qwen2Config", {"tie_word_embeddings": True}),
-    "qwen3": ("Qwen3Config", {"head_dim": 16}),
+    "qwen2": ("Qwen2Config", {"tie_word_embeddings": True, "hidden_size": 36, "num_attention_heads": 6, "num_key_value_heads": 1}),
+    "qwen3": ("Qwen3Config", {"head_dim": 10, "num_attention_heads": 6, "num_key_value_heads": 3}),
     "gemma3": ("Gemma3TextConfig", {"num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8, "layer_types": KINDS,
                                     "query_pre_attn_scalar": 16, "pad_token_id": 0}),
 }  # fmt: skip

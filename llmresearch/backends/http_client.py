@@ -81,7 +81,10 @@ class Client:
         return value
 
     def told(self, message, name, *kinds):
-        """message[name], of one of these types; None where it is absent or null. Refuses anything else, and no finite number ≥ 0."""
+        """message[name], of one of these types; None where it is absent or null.
+
+        Refuses anything else, a truth value among them, and a number that is negative or not finite.
+        """
         value = message.get(name)
         wrong = isinstance(value, bool) or isinstance(value, (int, float)) and not 0 <= value < math.inf
         if value is None or isinstance(value, kinds) and not wrong:

@@ -46,6 +46,7 @@ class Ort:
         self.path = self.artifact(cell, folder)
         self.facts = facts(self.path)
         ort_session.same_model(self.path, self.facts, folder)
+        ort_session.as_asked(self.path, self.facts, cell)
         self.session, self.run_options = ort_session.opened(self.path, cell)
         self.device = cell.device
         self.cell, self.buffers, self._kernels = cell, None, None

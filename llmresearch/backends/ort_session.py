@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..export import source_sha256
+from ..export import Variant, source_sha256
 from ..export.variant import METHODS
 from ..records import LlmResearchError
 from ..timing import available_cores
@@ -44,6 +44,8 @@ def refusal(cell, name, options):
         return (
             f"{name}: ONNX Runtime {why}. On {cell.device} it measures {' and '.join(DTYPES[cell.device])}."
         )
+    if not isinstance(cell.options.get("onnx", ""), str):
+        return f"{name}: onnx: {cell.options['onnx']!r} is no path. Name the model.onnx of an export."
     method = cell.options.get("method", METHODS[0])
     if method not in METHODS:
         return f"{name}: method {method!r} is none of {', '.join(METHODS)}."
@@ -75,6 +77,16 @@ def same_model(path, facts, folder):
         raise OrtError(
             f"{path}: sha256 mismatch: it was exported from a model of {facts['source_sha256'][:12]}…, and the one here is "
             f"{here[:12]}… (weights and configuration). Export this model, or leave out the option onnx."
+        )
+
+
+def as_asked(path, facts, cell):
+    """Nothing, or an OrtError where the file has another precision or cache than the cell and this backend take."""
+    found = facts["variant"]
+    if (found["dtype"], found["form"]) != (cell.dtype, Variant.form):
+        raise OrtError(
+            f"{path}: invalid output: it is {found['dtype']} with a cache of form {found['form']}, and the cell wants "
+            f"{cell.dtype}, form {Variant.form}. Name another file, or leave out the option onnx."
         )
 
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..models.artifacts import cache_folder
+from ..models.artifacts import cache_folder, file_hash, remembered
 from .architecture import ExportError
 from .variant import DATA, FACTS, MODEL, Variant, source_sha256
 
@@ -48,14 +48,18 @@ def facts(place):
     try:
         found = json.loads((place / FACTS).read_text())
         size = (place / MODEL).stat().st_size + (place / DATA).stat().st_size
-    except (OSError, ValueError) as error:
-        raise ExportError(
-            f"{place}: is no complete export ({error}). Delete the folder, and it is made again."
-        ) from error
-    if size != found["bytes"]:
-        raise ExportError(f"{place}: {size:,} bytes, {found['bytes']:,} when it was made: a file is truncated or changed. "
+        wanted, digests = found["bytes"], {MODEL: found["sha256"], DATA: found["data_sha256"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(f"{place}: is no complete export ({error}). Name a model.onnx that was exported here; a folder "
+                          "of the cache is made again once it is deleted.") from error  # fmt: skip
+    if size != wanted or any(_digest(place / name) != digest for name, digest in digests.items()):
+        raise ExportError(f"{place}: {size:,} bytes, {wanted:,} when it was made: a file is truncated or changed. "
                           "Delete the folder, and it is made again.")  # fmt: skip
     return found
+
+
+def _digest(path):
+    return remembered([path], lambda: file_hash(path))
 
 
 def _make(folder, place, variant, python):
@@ -89,5 +93,9 @@ def _run(command, folder):
             f"{folder}: was not exported within {TIMEOUT_S} s. Export it where there is time."
         ) from error
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("ExportError: ")
+        last = (done.stderr.strip().splitlines() or [""])[-1].removeprefix("ExportError: ")
+        if done.returncode < 0 or not last:
+            how = "was killed" if done.returncode < 0 else "ended without a word"
+            raise ExportError(f"{folder}: the export {how} (exit code {done.returncode}). Look at this machine's memory, "
+                              "or export a smaller model.")  # fmt: skip
         raise ExportError(last)

@@ -48,7 +48,25 @@ def read_architecture(folder):
             raise ExportError(
                 f"{folder}: {key} is set, and the exported graph does not have it. Use the hf backend."
             )
-    return _gpt2(config) if family == "gpt2" else _rotary(folder, family, config)
+    try:
+        found = _gpt2(config) if family == "gpt2" else _rotary(folder, family, config)
+    except KeyError as error:
+        raise ExportError(f"{folder}: config.json has no {error}. Fetch the model's configuration again.") from error
+    except (TypeError, ArithmeticError) as error:
+        raise ExportError(f"{folder}: config.json is damaged ({error}). Fetch the model's configuration again.") from error
+    return _sound(folder, found)
+
+
+def _sound(folder, found):
+    """The Architecture, or an ExportError where a size is none."""
+    for name in ("layers", "hidden", "heads", "kv_heads", "head_width", "inner", "vocab", "positions"):
+        value = getattr(found, name)
+        if not isinstance(value, int) or value < 1:
+            raise ExportError(f"{folder}: config.json is damaged: {name} is {value!r}. Fetch the model's configuration again.")
+    if found.heads % found.kv_heads or len(found.kinds) != found.layers:
+        raise ExportError(f"{folder}: config.json is damaged: {found.heads} heads share {found.kv_heads} key heads, and "
+                          f"{len(found.kinds)} of {found.layers} layers have a kind. Fetch the model's configuration again.")  # fmt: skip
+    return found
 
 
 def _gpt2(config):
@@ -88,15 +106,18 @@ def _activation(name):
 
 
 def _kinds(family, config, layers):
-    """Per layer `full` or `sliding`; Mistral slides everywhere when it has a window, Qwen2 and Llama only if told."""
+    """Per layer `full` or `sliding`; Mistral slides everywhere when it has a window, Qwen from a layer on if told, Llama never."""
     told = config.get("layer_types")
     if told:
         return tuple("sliding" if kind == "sliding_attention" else "full" for kind in told)
     if family == "gemma3_text":
         every = config.get("sliding_window_pattern", 6)
         return tuple("full" if (layer + 1) % every == 0 else "sliding" for layer in range(layers))
-    sliding = family == "mistral" and config.get("sliding_window")
-    return ("sliding" if sliding else "full",) * layers
+    first = 0 if family == "mistral" else layers
+    if family in ("qwen2", "qwen3") and config.get("use_sliding_window"):
+        first = config.get("max_window_layers", 28)  # the families' own default
+    first = first if config.get("sliding_window") else layers
+    return tuple("sliding" if layer >= first else "full" for layer in range(layers))
 
 
 def _frequencies(folder, config, kind, width):

@@ -10,6 +10,8 @@ without the host.
 
 import numpy as np
 
+from .architecture import ExportError
+
 INPUTS = ("input_ids", "position_ids", "cache_positions", "logits_at")
 
 
@@ -68,14 +70,11 @@ class Decoder:
         """(residual stream [batch, token, hidden], embedding table)."""
         g, a = self.g, self.a
         name = "wte.weight" if a.family == "gpt2" else "embed_tokens.weight"
-        table = self.layers.table(name, self.w[name])
+        table = self.layers.table(name, self._sized(name, self.w[name], (a.vocab, a.hidden)))
         x = self.layers.rows(table, ids)
         if a.family == "gpt2":
-            x = g(
-                "Add",
-                x,
-                g("Gather", self.layers.array("wpe.weight", self.w["wpe.weight"]), positions, axis=0),
-            )
+            places = self._sized("wpe.weight", self.w["wpe.weight"], (a.positions, a.hidden))
+            x = g("Add", x, g("Gather", self.layers.array("wpe.weight", places), positions, axis=0))
         if a.family == "gemma3_text":
             x = g("Mul", x, g.constant(np.float32(a.hidden**0.5), self.dtype))
         return self._widen(x), table
@@ -149,14 +148,31 @@ class Decoder:
         """One matrix product; layers side by side become one. GPT-2 keeps its matrices [in, out], the others [out, in]."""
         if self.a.family == "gpt2":
             name = f"{h}.{place}"
-            return self.layers.linear(x, name, self.w[f"{name}.weight"], self.w[f"{name}.bias"])
-        matrix, bias = self.w.linear(*(f"{h}.{place}.{part}" for part in parts))
-        return self.layers.linear(x, f"{h}.{place}.{'+'.join(parts)}", matrix, bias)
+            matrix, bias = self.w[f"{name}.weight"], self.w[f"{name}.bias"]
+        else:
+            name = f"{h}.{place}.{'+'.join(parts)}"
+            matrix, bias = self.w.linear(*(f"{h}.{place}.{part}" for part in parts))
+        return self.layers.linear(x, name, self._sized(name, matrix, self._shape(parts[0] if parts else place)), bias)
+
+    def _shape(self, place):
+        """(in, out) of a block's matrix, as the configuration has it."""
+        a = self.a
+        into, out_of = (a.hidden, (a.heads + 2 * a.kv_heads) * a.head_width), (a.heads * a.head_width, a.hidden)
+        return {"attn.c_attn": into, "q_proj": into, "attn.c_proj": out_of, "o_proj": out_of, "mlp.c_fc": (a.hidden, a.inner),
+                "gate_proj": (a.hidden, 2 * a.inner), "mlp.c_proj": (a.inner, a.hidden), "down_proj": (a.inner, a.hidden)}[place]  # fmt: skip
+
+    def _sized(self, name, matrix, shape):
+        """The matrix; ExportError where the configuration has another shape for it."""
+        if matrix.shape == shape:
+            return matrix
+        raise ExportError(f"{self.w.folder}: {name} is {matrix.shape}, and by config.json it would be {shape}. Its "
+                          "config.json belongs to another model.")  # fmt: skip
 
     def _answer(self, x, table, positions):
         g, rows = self.g, ["batch", "row"]
         if not self.a.tied:
-            table = self.layers.table("lm_head.weight", self.w["lm_head.weight"])
+            head = self._sized("lm_head.weight", self.w["lm_head.weight"], (self.a.vocab, self.a.hidden))
+            table = self.layers.table("lm_head.weight", head)
         logits = self._cast(self.layers.head(x, table, "head"), self.dtype, np.dtype(np.float32))
         best = g("Cast", g("ArgMax", logits, axis=-1, keepdims=0), to=6)
         self._next_positions(best, positions)

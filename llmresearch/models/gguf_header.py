@@ -82,6 +82,8 @@ def _header(path, data):
         sizes[name] = (label, shape)
         ends.append(offset + math.prod(shape) // block * block_bytes)
     alignment = words.get("general.alignment", 32)
+    if not isinstance(alignment, int) or alignment < 1:
+        raise ValueError("no alignment")
     needed = -(-place // alignment) * alignment + max(ends)
     if len(data) < needed:
         raise ModelDamaged(
