@@ -71,11 +71,12 @@ def sessions_of_mix(frame, mix):
 
 
 def _seconds_per_token(frame):
-    """Seconds per token by engine, model, scenario and session, a column per phase."""
+    """Seconds per token by engine, model, scenario and session, a column per phase; nan where a call has no seconds."""
     used = _used(frame)
     used = used[used["phase"].isin(PHASES)]
-    sums = used.groupby([*CHOICE, "session", "phase"], observed=True)[["seconds", "tokens"]].sum()
-    return (sums["seconds"] / sums["tokens"]).unstack("phase").reindex(columns=PHASES)
+    groups = used.groupby([*CHOICE, "session", "phase"], observed=True)
+    sums, whole = groups[["seconds", "tokens"]].sum(), groups["seconds"].count() == groups.size()
+    return (sums["seconds"] / sums["tokens"]).where(whole).unstack("phase").reindex(columns=PHASES)
 
 
 def of_mix(frame, mix, price):

@@ -41,6 +41,11 @@ def test_a_first_token_is_the_prefill_and_not_the_whole_request(frame):
     assert row["median"] == pytest.approx(4 * OVERHEAD + 11 * WORK, rel=0.03)
 
 
+def test_calls_without_seconds_have_no_rate(frame):
+    lost = frame.assign(seconds=frame["seconds"].where(frame["index"] > 0))
+    assert peers.together(lost)["tokens_per_s"].isna().all() and peers.requests(lost)["tokens_per_s"].isna().all()
+
+
 def test_tokens_per_second_are_all_tokens_over_the_wall(frame):
     table = peers.requests(frame).set_index(["engine", "scenario"])
     for scenario, tokens in (("single", 4), ("batch", 16), ("dual", 8)):

@@ -57,6 +57,15 @@ def test_a_mix_has_one_price_between_those_of_its_phases(frame):
     assert found["usd_per_million"].unit_of_replication == "session"
 
 
+def test_a_call_without_seconds_leaves_its_session_without_a_price_and_makes_nothing_cheap(frame):
+    broken = frame.copy()
+    first = broken.index[(broken["kind"] == "sample") & (broken["session"] == 1)][0]
+    broken.loc[first, "seconds"] = math.nan
+    before, after = (economy.sessions_of_mix(each, MIX) for each in (frame, broken))
+    assert len(after) == len(before) - 1
+    assert set(after["tokens_per_s"]) <= set(before["tokens_per_s"])
+
+
 def test_a_mix_of_one_phase_is_that_phase(frame):
     of_prompts = row(economy.of_mix(frame, lr.Mix(1, 0), 3.6), A)["tokens_per_s"]
     assert of_prompts.value == pytest.approx(PREFILL, rel=0.002)

@@ -44,7 +44,7 @@ def _described(calls, total, phase):
     first = _first_token(used, phase)
     found = summary_over_sessions(used, "phase").iloc[0]
     return row | {
-        "throughput_mean": used["tokens"].sum() / x.sum(), "throughput_median": (used["tokens"] / x).median(),
+        "throughput_mean": rate(used["tokens"], x).value, "throughput_median": (used["tokens"] / x).median(),
         "ttft_mean": first.mean(), "ttft_median": first.median(), "warmup_mean": warm.mean(), "warmup_median": warm.median(),
         "mean": x.mean(), "median": found["median"], "std": x.std(), "min": x.min(), "max": x.max(), "q25": x.quantile(0.25),
         "q75": x.quantile(0.75), "ci_lower": found["low"], "ci_upper": found["high"], "n": len(x),

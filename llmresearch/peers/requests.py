@@ -115,7 +115,7 @@ def together(frame, phase="e2e"):
         rows.append(dict(zip(KEYS, key)) | {
             "requests": int(part["concurrency"].iloc[0]), "n": len(part), "wall_s": float(part["seconds"].median()),
             "request_s": _of_one(part)} | _tokens(part) | {
-            "tokens_per_s": float(part["tokens"].sum() / part["seconds"].sum())})  # fmt: skip
+            "tokens_per_s": rate(part["tokens"], part["seconds"]).value})  # fmt: skip
     return pd.DataFrame(rows, columns=[*KEYS, "requests", "n", "wall_s", "request_s", "ttft_s", "token_s", "tokens_per_s"])
 
 
