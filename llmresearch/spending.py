@@ -30,8 +30,8 @@ def tco(tokens_per_month, months, tokens_per_s, price, joules_per_token=None):
 
     Owning is purchase over life, idle power and upkeep for every hour of whole machines, and the energy
     above idle per token. What `busy_share` a price assumes does not matter here: it follows from the volume.
-    The interval is the rate's; the number of machines is that of the rate's value, and a machine more or
-    less is said by `machines` alone.
+    The interval is the rate's; `machines` is their number at the rate's value, and where the ends of its
+    interval ask for more or fewer, what those cost is in the interval of the dollars.
     """
     price, rate = as_price(price), _estimate(tokens_per_s)
     months = magnitude("months", months, "dimensionless")
@@ -40,14 +40,23 @@ def tco(tokens_per_month, months, tokens_per_s, price, joules_per_token=None):
         return Tco(of_kind(times(rate, NAN), price.kind), tokens, months, NAN, NAN, price.kind)
     hours = Estimate(*(tokens / x / HOUR_S if x > 0 else math.inf for x in (rate.value, rate.high, rate.low)),
                      rate.n, rate.unit_of_replication, rate.method)  # fmt: skip
-    machines = max(1, math.ceil(hours.value / (months * MONTH_H) - 1e-9))
-    there = machines * months * MONTH_H
+    there = _whole_machines(hours, months * MONTH_H)
     if price.kind == "rent":
-        usd = there * price.usd_per_hour if price.for_every_hour else times(hours, price.usd_per_hour)
+        usd = times(there if price.for_every_hour else hours, price.usd_per_hour)
     else:
         energy = energy_usd(times(_known(joules_per_token), tokens), price.usd_per_kwh)
-        usd = added(there * price.usd_per_hour, energy)
-    return Tco(of_kind(_estimate(usd), price.kind), tokens, months, machines, hours.value / there, price.kind)
+        usd = added(times(there, price.usd_per_hour), energy)
+    machines = round(there.value / (months * MONTH_H))
+    return Tco(of_kind(_estimate(usd), price.kind), tokens, months, machines, hours.value / there.value, price.kind)
+
+
+def _whole_machines(hours, term):
+    """The hours of all machines that so many hours of work need over a term of hours, as an Estimate of whole machines."""
+    value, low, high = (max(1, math.ceil(h / term - 1e-9)) * term if math.isfinite(h) else h
+                        for h in (hours.value, hours.low, hours.high))  # fmt: skip
+    if low == value == high or math.isnan(low):
+        return _estimate(value)
+    return Estimate(value, low, high, hours.n, hours.unit_of_replication, f"{hours.method}; whole machines")
 
 
 def _estimate(value):

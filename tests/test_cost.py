@@ -152,6 +152,14 @@ def test_a_reserved_machine_is_paid_for_every_hour_of_whole_machines():
     assert tco(3e9, 12, 1000, lr.Rent(1.0, tier="reserved_1y")).machines == 2
 
 
+def test_a_reserved_machine_more_at_the_end_of_the_rates_interval_is_in_the_dollars():
+    wide = Estimate(1000.0, 300.0, 1100.0, 3, "session", "t")
+    found = tco(2e9, 12, wide, lr.Rent(1.0, tier="reserved_1y"))
+    assert (found.machines, found.usd.low, found.usd.value, found.usd.high) == (1, 8766, 8766, 3 * 8766)
+    own = tco(2e9, 12, wide, MACHINE, joules_per_token=0.36).usd
+    assert own.high > 2 * own.value and own.low == pytest.approx(own.value)
+
+
 def test_to_own_is_paid_at_all_hours_and_for_the_energy_of_the_work():
     found = tco(1e9, 12, 1000, MACHINE, joules_per_token=0.36)
     assert found.usd.value == pytest.approx(12 * 730.5 * 1.02 + 12_000 * 0.02)
