@@ -202,6 +202,15 @@ def test_loading_again_lets_go_of_the_first_engine(gpt2, driver):
     assert driver.graphs == {}
 
 
+@pytest.mark.parametrize("family", ["qwen2", "qwen3"])
+def test_query_heads_that_share_a_key_head_give_the_references_ids_in_a_batch_of_three(family, driver, tmp_path):
+    rows, folder = [models.seeded_ids(211, 12, seed=9, index=index) for index in range(3)], made(family, tmp_path)
+    found = run(started(folder, rows, batch=3), "e2e")[0]
+    for step in range(6):
+        best = reference(folder, [row + answer[:step] for row, answer in zip(rows, found)])[:, -1].argmax(-1)
+        assert [answer[step] for answer in found] == best.tolist()
+
+
 @pytest.mark.parametrize("ids, words", [
     ([[1, 2], [3]], "are no batch. Give rows of one length"), ([[1, 211], [1, 2]], "id 211 is outside the vocabulary of 211"),
     ([list(range(123))] * 2, "129 tokens asked, prompt and answer together; the model has 128 positions"),
@@ -253,6 +262,12 @@ def test_copies_and_layers_of_which_the_inspector_says_nothing_prove_no_type(gpt
     assert (found["unsaid"], found["copy"]) == (1, 1) and "fp16" not in found and sum(found.values()) == engine.engine.num_layers
 
 
+def test_a_tensors_name_proves_no_type():
+    told = {"Inputs": [{"Name": "int8_fp16", "Format/Datatype": "Row major linear FP32"}], "Weights": {"Type": "Float"}}
+    assert trt.trt_run._narrowest(json.dumps(told)) == "fp32"
+    assert trt.trt_run._narrowest(json.dumps(told | {"Weights": {"Type": "Int8"}})) == "int8"
+
+
 @pytest.mark.parametrize("label, ran, kept, told", [
     ("fp16", {"copy": 96, "fp32": 1, "unsaid": 1}, None, None), ("fp16", {"fp16": 1, "copy": 2}, None, "fp16"),
     ("fp32", {"fp32": 1, "unsaid": 1}, None, "fp32"), ("fp32", {"fp16": 3, "fp32": 1}, None, "fp16"),
@@ -265,11 +280,31 @@ def test_a_version_that_chooses_types_proves_one_only_by_a_layer_that_computes_i
 def test_the_timing_cache_of_one_build_is_given_to_the_next(gpt2, driver):
     api = trt_versions.Api("trt")
     onnx = export.artifact(gpt2, Variant(form="slots"))
-    place = export.cached(gpt2, Variant(form="slots")).parents[1] / "engines" / "timing-trt-10.13.0.bin"
+    place = export.cached(gpt2, Variant(form="slots")).parents[1] / "engines" / "timing-trt-10.13.0-8.9.bin"
     place.unlink(missing_ok=True)
     for count in (1, 2):
         assert trt_build.build(api, onnx, "fp32", SMALL, "8.9")[1]["timing_cache"]
         assert place.read_bytes() == b"t" * count
+    assert [file.suffix for file in place.parent.glob("timing-*")] == [".bin"]
+
+
+@pytest.mark.parametrize("refusal", [
+    lambda self, data: None if data else SimpleNamespace(serialize=lambda: b"new"),
+    lambda self, data: SimpleNamespace(serialize=lambda: b"old" if data else b"new", foreign=bool(data)),
+])  # fmt: skip
+def test_a_timing_cache_that_the_builder_does_not_take_is_begun_anew(refusal, gpt2, driver, monkeypatch):
+    def given(self, cache, ignore_mismatch):
+        self.cache = cache
+        return not getattr(cache, "foreign", False)
+
+    monkeypatch.setattr(stand_in_trt.Config, "create_timing_cache", refusal)
+    monkeypatch.setattr(stand_in_trt.Config, "set_timing_cache", given)
+    onnx = export.artifact(gpt2, Variant(form="slots"))
+    place = export.cached(gpt2, Variant(form="slots")).parents[1] / "engines" / "timing-trt-10.13.0-9.0.bin"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"of another GPU, or damaged")
+    trt_build.build(trt_versions.Api("trt"), onnx, "fp32", SMALL, "9.0")
+    assert place.read_bytes() == b"new"
 
 
 def test_the_gpu_times_a_call_between_two_events(gpt2, driver):
@@ -358,7 +393,7 @@ def test_another_interpreter_exports_without_the_paths_of_the_engines_own(monkey
         monkeypatch.setenv(name, "engine")
     monkeypatch.setenv("LLMRESEARCH_PYTHON", "/elsewhere/python")
     with pytest.raises(export.ExportError, match="enough"):
-        export.artifact(made("qwen2", tmp_path / "other"), Variant(form="slots"))
+        export.artifact(made("mistral", tmp_path / "other"), Variant(form="slots"))
     assert seen["command"][0] == "/elsewhere/python"
     assert "engine" not in seen["env"].values() and seen["env"]["LLMRESEARCH_CACHE"]
 

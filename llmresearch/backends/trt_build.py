@@ -6,6 +6,7 @@ cut short or was made for something else is built again, and says so; a folder t
 
 import hashlib
 import json
+import os
 import time
 from functools import cache
 from pathlib import Path
@@ -82,7 +83,7 @@ def kept(place, wanted):
         found = json.loads((place / FACTS).read_text())
         data = (place / PLAN).read_bytes()
         identified, size, digest = found["identity"], found["bytes"], found["sha256"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineError(f"{place}: is no complete engine ({error}). Delete the folder, and it is built again.") from error
     for name, value in wanted.items():
         if identified.get(name) != value:
@@ -116,13 +117,15 @@ def build(api, onnx, dtype, profiles, capability, calibrator=None):
     if api.strong and dtype == "int8" and not types.get("int8"):
         raise EngineError(f"{onnx}: no int8 layers in the network, only {sorted(types)}. Export it with method: static.")
     config = _config(api, builder, network, dtype, profiles, capability, calibrator)
-    kept_times, times = _timing_cache(api, config)
+    kept_times, times = _timing_cache(api, config, capability)
     data = builder.build_serialized_network(network, config)
     del parser
     if data is None:
         raise EngineError(f"{api.name}: engine could not be built from {Path(onnx).name}: {_first(log)}")
     if kept_times:
-        kept_times.write_bytes(bytes(times.serialize()))
+        beside = kept_times.with_suffix(f".{os.getpid()}")
+        beside.write_bytes(bytes(times.serialize()))
+        beside.replace(kept_times)
     data, count = bytes(data), network.num_layers
     del config, times, network, builder  # in this order: the builder owns what the others point to
     return data, {"build_seconds": time.perf_counter() - began, "network_types": types,
@@ -191,13 +194,18 @@ def shapes(name, shape, sizes):
     return [tuple(sizes[axis][i] if axis else shape[place] for place, axis in enumerate(axes)) for i in range(3)]
 
 
-def _timing_cache(api, config):
-    """(Path, cache) of what earlier builds measured with this version, given to the builder; Nones where it has no effect."""
+def _timing_cache(api, config, capability):
+    """(Path, cache) of what earlier builds measured with this version on such a GPU, given to the builder; Nones where it has no effect.
+
+    What the builder does not take, because it is damaged or of another GPU, is begun anew.
+    """
     if not api.times_tactics:
         return None, None
-    path = cache_folder() / "engines" / f"timing-{api.name}-{api.version}.bin"
+    path = cache_folder() / "engines" / f"timing-{api.name}-{api.version}-{capability}.bin"
     path.parent.mkdir(parents=True, exist_ok=True)
     known = path.read_bytes() if path.is_file() else b""
     times = config.create_timing_cache(known)
-    config.set_timing_cache(times, False)
+    if times is None or config.set_timing_cache(times, False) is False:
+        times = config.create_timing_cache(b"")
+        config.set_timing_cache(times, False)
     return path, times

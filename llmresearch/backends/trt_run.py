@@ -42,6 +42,13 @@ def inspected(api, engine, context):
     return found
 
 
+def _unnamed(tensors):
+    """What is told of tensors but their names: a name may say anything."""
+    if isinstance(tensors, list):
+        return [_unnamed(tensor) for tensor in tensors]
+    return {key: value for key, value in tensors.items() if key != "Name"} if isinstance(tensors, dict) else tensors
+
+
 def _narrowest(text):
     """The narrowest floating or 8-bit type of a layer's tensors and weights, from what the inspector tells of it."""
     try:
@@ -52,7 +59,7 @@ def _narrowest(text):
         return "unsaid"
     if layer.get("LayerType") == "Reformat":
         return "copy"
-    words = json.dumps([layer.get(key) for key in ("Inputs", "Outputs", "Weights", "Bias")]).upper()
+    words = json.dumps([_unnamed(layer.get(key)) for key in ("Inputs", "Outputs", "Weights", "Bias")]).upper()
     spelt = {name for name in NARROW if name.upper() in words}
     spelt |= {short for long, short in WORDS.items() if f'"{long}"' in words}
     return next((name for name in NARROW if name in spelt), "other" if "INT32" in words or "BOOL" in words else "unsaid")
