@@ -111,7 +111,7 @@ def in_short(mixed, ranked, number):
         cost = costs[row.model, row.scenario, row.engine]
         price = f"Its US dollars per million tokens of the mix: {number(cost, label='derived')}"
         lines.append(f"- {row.model}, {row.scenario}: {FIRST[row.verdict].format(row.engine)}. {price}.\n")
-    return "".join(lines) or "Nothing was measured that has a price.\n"
+    return "".join(lines) or "Nothing was measured in every phase of the mix, so nothing has a price.\n"
 
 
 FIRST = {"winner": "**{}** is surely the cheapest", "no winner": "**no winner**, {} is first but not surely",
@@ -187,6 +187,13 @@ def energy_table(frame):
     found = found.assign(kwh_per_million=million, tokens_per_kwh=per_kwh)
     shown = ["joules_per_token", "with_idle", "kwh_per_million", "tokens_per_kwh", "watts"]
     return found[[*CHOICE, "phase", "sessions", *shown]]
+
+
+def energy_points(table):
+    """What a figure draws of `energy_table`: value, low and high of joules per token with idle, where it is known."""
+    ends = table["with_idle"].map(lambda e: (e.value, e.low, e.high))
+    found = table[[*CHOICE, "phase"]].assign(**{name: ends.str[k] for k, name in enumerate(("value", "low", "high"))})
+    return found.dropna(subset="value")
 
 
 def _per_kwh(joule):

@@ -88,7 +88,7 @@ def test_in_short_a_winner_is_named_with_its_price(frame):
     price = f"{1000 / found_rate(frame):.2f} (derived)"
     words = "**fake:a cpu fp32** is surely the cheapest. Its US dollars per million tokens of the mix"
     assert said == f"- fake-10m, {mixed['scenario'].iloc[0]}: {words}: {price}.\n"
-    assert economy.in_short(mixed[:0], economy.ranking(sessions[:0]), None) == "Nothing was measured that has a price.\n"
+    assert economy.in_short(mixed[:0], economy.ranking(sessions[:0]), None) == "Nothing was measured in every phase of the mix, so nothing has a price.\n"
 
 
 def test_memory_and_operations_follow_the_rate(frame):
@@ -150,6 +150,12 @@ def test_with_idle_is_all_that_the_device_drew(frame):
     assert found["with_idle"].value == pytest.approx(300.0 / DECODE, rel=0.005)
     assert found["with_idle"].low <= 300.0 / DECODE <= found["with_idle"].high
     assert math.isnan(row(economy.energy_table(frame), C, phase="decode")["with_idle"].value)
+
+
+def test_energy_is_drawn_where_it_is_known(frame):
+    found = economy.energy_points(economy.energy_table(frame))
+    assert set(found["engine"]) == {A, B} and (found["low"] <= found["value"]).all() and (found["value"] <= found["high"]).all()
+    assert economy.energy_points(economy.energy_table(frame[:0])).empty
 
 
 def test_tokens_per_kwh_have_no_upper_end_where_the_joules_may_be_none(frame):

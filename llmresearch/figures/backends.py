@@ -8,13 +8,14 @@ from .times import name_rows
 
 
 @styled
-def latency_by_backend(points, by="engine", rows="scenario", value=None):
+def latency_by_backend(points, by="engine", rows="scenario", value=None, label="time of one request", base="s"):
     """Median time of a request with its 95 % interval: one band a scenario, one mark an engine.
 
-    `points`: one row per engine and scenario with `median` (or value, seconds), `low`, `high` in seconds.
+    `points`: one row per engine and scenario with `median` (or value, seconds), `low`, `high` in seconds; or, with
+    `label` and `base` (its unit), anything else that engines differ in.
     """
     value = style.centre(points, value)
-    factor, unit = style.unit(points[value], "s")
+    factor, unit = style.unit(points[value], base)
     scenarios = [name for name, _ in style.groups(points, rows)]
     engines = sorted(points[by].astype(str).unique())
     looks, offsets = style.colours(engines), np.linspace(-0.3, 0.3, len(engines)) if len(engines) > 1 else [0.0]
@@ -30,6 +31,6 @@ def latency_by_backend(points, by="engine", rows="scenario", value=None):
         ax.axhline(edge - 0.5, color=style.GRID, lw=0.8)
     if style.wide(points[value]):
         style.logarithmic(ax.xaxis)
-    ax.set_xlabel(f"time of one request, {unit}")
+    ax.set_xlabel(f"{label}, {unit}")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
     return figure
