@@ -1,12 +1,11 @@
-"""Does compiling pay? What was really compiled, its speed by phase and shape, and its cost."""
+"""Does compiling help? What was really compiled, its speed by phase and shape, and which setting does it."""
 
-from dataclasses import replace
 import math
 
 import numpy as np
 import pandas as pd
 
-from .frames import first_calls, steady
+from .frames import steady
 from .intervals import Estimate, refused
 from .quality.tables import fidelity
 from .stats.comparisons import compare
@@ -20,8 +19,6 @@ REASONS = ["graph_break_reasons", "recompile_reasons", "limit", "cudagraph_skip_
 FACTORS = ["mode", "dynamic", "padding", "cudagraphs"]
 EFFECT = ["factor", "setting", "against", "model", "phase", "scenario", "ratio", "low", "high", "pairs",
           "sessions", "method"]  # fmt: skip
-CHARGE = ["backend", "model", "phase", "scenario", "cost_s", "cost_most_s", "saved_s", "calls", "verdict",
-          "sessions"]  # fmt: skip
 NOT_COMPILED, COMPILED, FELL_BACK, NOTHING = "eager", "compiled", "fell back to eager", "not measured"
 
 
@@ -63,14 +60,15 @@ def labels(frame):
         rows.append({
             "backend": backend, "model": model, "cells": len(part),
             **{name: int(counts.get(name, 0)) for name in (COMPILED, FELL_BACK, NOT_COMPILED, NOTHING)},
-            "most graphs": _most(part["graphs"]),
+            "most graphs": most(part["graphs"]),
             "may be called compiled": "yes" if fine else NOTHING if not len(ran) else "no",
             "why": _why(part, ran),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=None if rows else ["backend", "model", "may be called compiled"])
 
 
-def _most(values):
+def most(values):
+    """The largest known value as an int; None where nothing is known."""
     known = pd.to_numeric(values).dropna()
     return int(known.max()) if len(known) else None
 
@@ -97,7 +95,7 @@ def ledger(frame):
     for key, part in cells.groupby(["backend", "model", *SHAPE], observed=True, sort=True, dropna=False):
         rows.append({
             **dict(zip(["backend", "model", *SHAPE], key)), "sessions": part["session"].nunique(),
-            **{name: _most(part[name]) for name in COUNTS if name != "compile_seconds"},
+            **{name: most(part[name]) for name in COUNTS if name != "compile_seconds"},
             **{name: bool(part[name].fillna(False).astype(bool).any()) for name in FLAGS},
             "compile_seconds": float(pd.to_numeric(part["compile_seconds"]).median()), "why": _reasons(part),
         })  # fmt: skip
@@ -255,89 +253,3 @@ def _effect(logs):
     how = f"Student t over {len(values)} {unit}" if known else "too few pairs in one session: no interval"
     return {"ratio": float(np.exp(by_session.mean())), "low": low, "high": high, "pairs": len(logs),
             "sessions": len(by_session), "method": how}  # fmt: skip
-
-
-def charged(frame, baseline):
-    """One row per label, model, phase and scenario: what compiling costs and saves, and when it has paid.
-
-    `cost_s` (seconds per process): first calls of the phase less as many steady ones, over all scenarios of
-    the process, beyond the same for the baseline: below zero where the baseline's own first calls take more.
-    `saved_s` (seconds per call): the baseline's steady median less the label's. Both are medians of sessions;
-    `cost_most_s` is the costliest session's. `calls`: each session's cost over what it saves, not below zero,
-    an Estimate of their centre; `verdict`: pays, never, or undecided. A call is one phase of one request: a
-    prefill, or all steps of a decode.
-    """
-    extra, medians = _extra(frame), _medians(frame)
-    rows = []
-    for (backend, model, phase, scenario), own in medians.groupby(["backend", "model", "phase", "scenario"]):
-        key = (baseline, model, phase, scenario)
-        if backend == baseline or key not in medians.index.droplevel("session"):
-            continue
-        base = medians.loc[key]
-        own = own.droplevel(["backend", "model", "phase", "scenario"])
-        cost = extra.loc[(backend, model, phase)] - extra.loc[(baseline, model, phase)]
-        found = pd.DataFrame({"cost": cost, "base": base, "own": own}).dropna()
-        name = {"backend": backend, "model": model, "phase": phase, "scenario": scenario}
-        rows.append(name | _break_even(found))
-    return pd.DataFrame(rows, columns=CHARGE)
-
-
-def _keys(frame):
-    return frame.astype({name: str for name in ("backend", "model", "phase", "scenario")})
-
-
-def _medians(frame):
-    """Steady median seconds by backend, model, phase, scenario and session; prompts together."""
-    keys = ["backend", "model", "phase", "scenario", "session"]
-    return _keys(steady(frame)).groupby(keys)["seconds"].median()
-
-
-def _extra(frame):
-    """Seconds by which first calls of a process exceed steady ones, by backend, model, phase, session."""
-    keys = ["backend", "model", "phase", "session", "scenario"]
-    first = _keys(first_calls(frame)).groupby(keys)["seconds"].agg(["sum", "size"])
-    warm = _keys(steady(frame)).groupby(keys)["seconds"].median()
-    return (first["sum"] - first["size"] * warm).dropna().groupby(keys[:4]).sum()
-
-
-def _break_even(found):
-    """cost, saved, calls and verdict from a frame with cost, base and own, one row a session."""
-    n, saved = len(found), found["base"] - found["own"]
-    row = {"cost_s": float(found["cost"].median()), "cost_most_s": float(found["cost"].max()),
-           "saved_s": float(saved.median()), "sessions": n}  # fmt: skip
-    middle = max(0.0, row["cost_s"] / row["saved_s"]) if row["saved_s"] > 0 else math.inf if n else math.nan
-    if n < 2:
-        reason = "one session: no replication, so no interval"
-        return row | {"calls": refused(reason, n, middle, "session"), "verdict": "undecided"}
-    speed = center_of_sessions((found["base"] / found["own"]).to_numpy())
-    if speed.high < 1:
-        nothing = Estimate(math.inf, math.inf, math.inf, n, "session", "saves nothing per call")
-        return row | {"calls": nothing, "verdict": "never"}
-    if not speed.low > 1 or (saved <= 0).any():
-        unsure = refused("it is not sure that a call saves time", n, middle, "session")
-        return row | {"calls": unsure, "verdict": "undecided"}
-    calls = center_of_sessions((found["cost"] / saved).to_numpy())
-    edges = {edge: np.maximum(0.0, getattr(calls, edge)) for edge in ("value", "low", "high")}
-    return row | {"calls": replace(calls, **edges), "verdict": "pays"}
-
-
-def cold_starts(frame):
-    """One row per label, model, scenario, phase and state of the kernel caches: the cost of a first call.
-
-    `caches`: on, off, or none where nothing is compiled. `first_call` and `steady` are medians in seconds
-    over `processes`, `slowest` is the longest first call: of a shape that came first in its process, or of a
-    process that found no kernels. Hits and misses of the kernel caches are the most of any of them.
-    """
-    cells = compiled_cells(frame)
-    words = {True: "on", False: "off", None: "none"}
-    told = cells.assign(caches=cells["caches"].map(lambda value: words[value]))
-    told = told[["cell_id", "session", "caches", "kernel_cache_hits", "kernel_cache_misses"]]
-    keys = ["backend", "model", "scenario", "phase", "caches"]
-    first = _keys(first_calls(frame)).merge(told, on=["cell_id", "session"])
-    warm = _keys(steady(frame)).merge(told, on=["cell_id", "session"]).groupby(keys)["seconds"].median()
-    groups = first.groupby(keys)
-    table = groups["seconds"].agg(first_call="median", slowest="max", processes="size")
-    table = table.assign(steady=warm, ratio=table["first_call"] / warm)
-    for name in ("kernel_cache_hits", "kernel_cache_misses"):
-        table[name] = groups[name].agg(_most)
-    return table.reset_index()

@@ -26,12 +26,12 @@ def shares(frame, ceilings):
     `ceilings`: {device: the roofline's facts}, as the run's sidecar has them. Columns: median_s, least_s,
     `memory` and `compute` (Estimates of share over sessions), share with share_low and share_high (the larger
     of the two), fits_cache, regime: memory-bound, compute-bound, overhead-bound, undecided, unknown without a
-    roofline, or beyond the limit: faster than this machine can be (a clock that is not its own, or a record
-    that is wrong). Sorted by engine, phase and size.
+    roofline or the model's size, or beyond the limit: faster than this machine can be (a clock that is not its
+    own, or a record that is wrong). Sorted by engine, phase and size.
     """
     used = steady(frame)
     rows = []
-    for key, part in used.groupby(BY, observed=True, sort=True):
+    for key, part in used.groupby(BY, observed=True, sort=True, dropna=False):
         found = dict(zip(BY, key))
         ceiling, params = (ceilings or {}).get(found["device"]) or {}, float(found["params_measured"] or 0)
         rows.append(found | _judged(part, ceiling, params))
@@ -91,7 +91,7 @@ def under_the_roof(table, device, ceiling):
 
 
 def _judged(part, ceiling, params):
-    if not ceiling.get("bytes_per_s"):
+    if not ceiling.get("bytes_per_s") or not params > 0:
         return {"median_s": part["seconds"].median(), "regime": "unknown"}
     peaks, output = ceiling.get("flops_per_s") or {}, output_weights(part)
     judged = plausibility.bounds(part, ceiling["bytes_per_s"], peaks, 0, output)

@@ -54,14 +54,14 @@ def pooled(frame, q=0.95):
 
 
 VIEWS = {
-    "mean, first calls among them": ("all", np.mean),
-    "mean, first calls dropped": ("steady", np.mean),
-    "mean without the slowest": ("steady", lambda x: np.sort(x)[:-1].mean()),
-    "mean without the slowest five": ("steady", lambda x: np.sort(x)[:-TOP].mean()),
-    "trimmed mean": ("steady", lambda x: trim_mean(x, TRIM)),
-    "median": ("steady", np.median),
+    "mean, first calls among them": ("all", 1, np.mean),
+    "mean, first calls dropped": ("steady", 1, np.mean),
+    "mean without the slowest": ("steady", 2, lambda x: np.sort(x)[:-1].mean()),
+    "mean without the slowest five": ("steady", TOP + 1, lambda x: np.sort(x)[:-TOP].mean()),
+    "trimmed mean": ("steady", 1, lambda x: trim_mean(x, TRIM)),
+    "median": ("steady", 1, np.median),
 }
-"""Ways to put one number on a pool of calls, by name: which calls, and how."""
+"""Ways to put one number on a pool of calls, by name: which calls, how many it takes, and how."""
 
 
 def views(frame):
@@ -76,8 +76,8 @@ def views(frame):
         mine = every[(every["backend"] == key[0]) & (every["model"] == key[1]) & (every["phase"] == key[2])]
         pools = {"steady": part["seconds"].to_numpy(float), "all": mine["seconds"].to_numpy(float)}
         found = {
-            name: float(how(pools[which])) if len(pools[which]) > TOP else np.nan
-            for name, (which, how) in VIEWS.items()
+            name: float(how(pools[which])) if len(pools[which]) >= least else np.nan
+            for name, (which, least, how) in VIEWS.items()
         }
         rows.append(dict(zip(GROUP, key)) | {"n": len(part)} | found)
     return pd.DataFrame(rows, columns=[*GROUP, "n", *VIEWS])

@@ -1,33 +1,17 @@
-"""What was compiled, what it saves and what it costs, on frames whose answers are known."""
+"""What was compiled, how fast it is and which setting does it, on frames whose answers are known."""
 
 import math
 
+from compiled_calls import COMPILED, calls, sessions
 import pandas as pd
 import pytest
 
 from llmresearch import compiling
 
-COMPILED = {"mode": "default", "dynamic": "prompt", "padding": 1, "cudagraphs": None, "graphs": 2, "graphs_in_cell": 2,
-            "graph_breaks": 0, "recompiles": 1, "recompile_reasons": ["size mismatch"], "compile_seconds": 3.0,
-            "recompile_limit_reached": False, "fell_back_to_eager": False, "caches": True}  # fmt: skip
-
-
-def calls(backend, session, times, first, told=None, scenario="short", status="ok", reason=None, phase="prefill"):
-    """Rows as `read` gives them: one first call, then samples of the given seconds."""
-    cell = {"cell_id": f"{backend}/{scenario}", "session": session, "backend": backend, "model": "m", "scenario": scenario,
-            "batch": 1, "prompt_tokens": 8, "padded_tokens": None, "new_tokens": 4, "status": status, "reason": reason,
-            "evidence": {"compile": told} if told else {}, "prompt": 0, "concurrency": 1}  # fmt: skip
-    timed = [("first", first), *(("sample", t) for t in times)]
-    return pd.DataFrame([cell | {"phase": phase, "kind": kind, "index": i, "seconds": t, "tokens": 8, "contaminated": None}
-                         for i, (kind, t) in enumerate(timed)])  # fmt: skip
-
 
 @pytest.fixture
 def frame():
-    parts = []
-    for session, factor in enumerate((1.0, 1.02, 0.98), start=1):
-        parts += [calls("hf", session, [4.0 * factor] * 3, 5.0 * factor), calls("hf-compile", session, [2.0] * 3, 23.0, COMPILED)]
-    return pd.concat(parts, ignore_index=True)
+    return sessions()
 
 
 def test_a_label_is_called_compiled_by_its_graphs_and_never_by_its_name(frame):
@@ -50,55 +34,6 @@ def test_the_ledger_has_a_row_for_each_shape_with_the_reasons_once(frame):
     found = compiling.ledger(frame)
     assert len(found) == 1 and found.loc[0, "why"] == "size mismatch"
     assert found.loc[0, ["graphs", "recompiles", "sessions"]].tolist() == [2, 1, 3]
-
-
-def test_break_even_is_the_first_calls_extra_over_the_seconds_saved_per_call(frame):
-    found = compiling.charged(frame, "hf").loc[0]
-    # 23 - 2 seconds beyond steady, less 5 - 4 for eager; 4 - 2 seconds saved: ten calls
-    assert (found["verdict"], found["cost_s"], found["saved_s"]) == ("pays", 20.0, 2.0)
-    assert found["calls"].low < 10 < found["calls"].high
-
-
-def first_calls_of(frame, backend, seconds):
-    """The frame with other seconds for a backend's first calls, by session."""
-    mine = (frame["backend"] == backend) & (frame["kind"] == "first")
-    return frame.assign(seconds=frame["seconds"].mask(mine, frame["session"].map(seconds)))
-
-
-def test_compiling_that_costs_less_than_the_baselines_own_first_calls_has_paid_at_once(frame):
-    found = compiling.charged(first_calls_of(frame, "hf-compile", {1: 2.5, 2: 2.3, 3: 2.4}), "hf").loc[0]
-    assert found["verdict"] == "pays" and found["cost_s"] < found["cost_most_s"] < 0
-    assert (found["calls"].value, found["calls"].low, found["calls"].high) == (0, 0, 0)
-
-
-def test_one_process_that_found_no_kernels_widens_the_break_even_and_does_not_make_it_undecided(frame):
-    found = compiling.charged(first_calls_of(frame, "hf-compile", {1: 23.0, 2: 2.3, 3: 2.4}), "hf").loc[0]
-    # costs over savings of the sessions: 20 / 2, -0.72 / 2.04 and -0.58 / 1.96
-    assert found["verdict"] == "pays" and found["cost_s"] < 0 and found["cost_most_s"] == 20
-    assert found["calls"].low == 0 and found["calls"].value == pytest.approx(3.117, abs=0.001)
-    assert found["calls"].high == pytest.approx(3.117 + 4.302653 * 5.961 / 3**0.5, abs=0.01)
-
-
-def test_what_saves_nothing_in_any_session_never_pays(frame):
-    slow = frame.assign(seconds=frame["seconds"].where(frame["backend"] == "hf", frame["seconds"] * 3))
-    found = compiling.charged(slow, "hf").loc[0]
-    assert found["verdict"] == "never" and math.isinf(found["calls"].value)
-
-
-def test_one_session_gives_a_break_even_without_an_interval_and_decides_nothing(frame):
-    found = compiling.charged(frame[frame["session"] == 1], "hf").loc[0]
-    assert found["verdict"] == "undecided" and found["calls"].value == 10 and math.isnan(found["calls"].low)
-
-
-def test_where_it_is_not_sure_that_a_call_saves_time_the_break_even_is_undecided_and_not_unmeasured(frame):
-    wild = {1: 0.5, 2: 1.4, 3: 1.0}
-    factor = [wild[session] if name == "hf" else 1.0 for session, name in zip(frame["session"], frame["backend"])]
-    found = compiling.charged(frame.assign(seconds=frame["seconds"] * factor), "hf").loc[0]
-    assert found["verdict"] == "undecided" and found["calls"].value > 0 and math.isnan(found["calls"].low)
-    slower = {1: 1.3, 2: 0.9, 3: 1.1}
-    even = [1.0 if name == "hf" else slower[session] for session, name in zip(frame["session"], frame["backend"])]
-    found = compiling.charged(frame.assign(seconds=even), "hf").loc[0]
-    assert found["verdict"] == "undecided" and found["calls"].value == math.inf and math.isnan(found["calls"].low)
 
 
 def test_the_short_ledger_has_no_column_of_counts_that_nobody_took(frame):
@@ -156,20 +91,13 @@ def test_the_speed_up_is_paired_by_session(frame):
 def test_what_was_not_measured_has_no_speed_up_and_no_rows(frame):
     refused = calls("hf-compile", 1, [], 1.0, None, status="refused", reason="no compiler")
     assert math.isnan(compiling.speedup(refused, "hf", "hf-compile", "m", "prefill").value)
-    for table in (compiling.by_phase(refused, "hf"), compiling.charged(refused, "hf"), compiling.factorial(refused), compiling.ledger(refused)):
+    for table in (compiling.by_phase(refused, "hf"), compiling.factorial(refused), compiling.ledger(refused)):
         assert table.empty
 
 
 def test_only_the_baseline_and_cells_with_graphs_are_proven(frame):
     named = pd.concat([frame, calls("hf-compile:liar", 1, [4.0], 4.0)], ignore_index=True)
     assert set(compiling.proven(named, "hf")["backend"]) == {"hf", "hf-compile"}
-
-
-def test_a_cold_start_says_whether_the_kernel_caches_were_on(frame):
-    found = compiling.cold_starts(frame).set_index("backend")
-    assert found["caches"].to_dict() == {"hf": "none", "hf-compile": "on"}
-    assert found.loc["hf-compile", ["first_call", "slowest", "steady", "processes"]].tolist() == [23.0, 23.0, 2.0, 3]
-    assert found.loc["hf", ["first_call", "slowest"]].tolist() == [5.0, 5.1]
 
 
 def test_answers_are_compared_along_forced_ids_with_a_baseline_that_ran_the_model():

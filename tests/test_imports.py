@@ -16,7 +16,7 @@ HOME = Path(llmresearch.__file__).parent
 HINGE = ("records", "failure_rules", "failures", "intervals", "steadiness", "strides", "texts", "energy")
 MEASURING = ("backends", "export", "models", "matrix", "interference", "telemetry", "timing", "provenance", "worker",
              "worker_process", "together", "runner", "compliance", "embedding", "roofline", "energy_windows")  # fmt: skip
-ANALYSING = ("frames", "stats", "fits", "perplexities", "cost", "cost_files", "spending", "prices", "joules", "ranks", "economy", "queueing", "regimes", "scaling", "starts", "engines_in_depth", "compiling", "tails", "published", "figures",
+ANALYSING = ("frames", "stats", "fits", "perplexities", "cost", "cost_files", "spending", "prices", "joules", "ranks", "economy", "queueing", "regimes", "scaling", "starts", "engines_in_depth", "compiling", "charging", "tails", "published", "figures",
              "sizer", "importers", "audit",
              "plausibility", "quality", "peers", "reporting", "widgets")  # fmt: skip
 TOP = ("__init__", "__main__", "cli", "doctor", "first_look", "selfcheck")

@@ -36,6 +36,11 @@ def test_a_model_that_fits_the_cache_is_marked():
     assert judged(0.01, params=1e5)["fits_cache"]
 
 
+def test_a_model_whose_size_is_not_told_is_shown_and_its_regime_unknown():
+    found = regimes.shares(pd.DataFrame([call(0.1, 1, params=None), call(0.1, 2, params=None)]), CEILING)
+    assert found["regime"].tolist() == ["unknown"] and found.loc[0, "median_s"] == 0.1
+
+
 def test_without_a_roofline_the_regime_is_unknown():
     frame = pd.DataFrame([call(0.1, 1)])
     assert regimes.shares(frame, None)["regime"].tolist() == ["unknown"]

@@ -41,6 +41,11 @@ def test_a_first_call_that_compiles_turns_the_ranking_by_the_mean_over():
     assert found["median"] == 2 and found["mean, first calls among them"] < 1 and found["agree"] == "no"
 
 
+def test_few_calls_have_a_median_and_no_mean_without_five_of_them():
+    found = tails.rankings(pd.concat([pool("hf", [2.0], [4.0]), pool("hf-compile", [1.0], [2.0])]), "hf").loc[0]
+    assert found["median"] == 2 and np.isnan(found["mean without the slowest five"]) and found["agree"] == "yes"
+
+
 def test_dropping_the_slowest_calls_moves_a_mean_that_one_stall_carries():
     found = tails.views(pool("hf", [1.0] * 19, [1.0] * 19 + [101.0])).loc[0]
     assert found["mean, first calls dropped"] > 3 and found["mean without the slowest"] == 1 == found["trimmed mean"]
