@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import importlib
 import math
+import re
 import sys
 import weakref
 from pathlib import Path
@@ -84,6 +85,10 @@ def measured(request, small):
 def against_reference(name):
     if not getattr(backend(name), "needs_weights", True):
         pytest.skip(f"{name}: has a law instead of weights.")
+
+
+def test_the_methods_that_the_table_describes_are_those_that_are_wanted_here():
+    assert set(re.findall(r"^    (\w+)\(", backends.__doc__, re.MULTILINE)) == {*METHODS, "score"}
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -1,6 +1,6 @@
 """The engines by name: one file and one line each. A worker loads the class; the parent needs the names only.
 
-A backend is a class with these methods; `fake.py` is the smallest complete one.
+A backend is a class with these methods; `fake.py` is the smallest complete one, of a law instead of weights.
 
     refuses(cell)        a sentence that says why this machine cannot do what the cell asks, or None
     load(cell, folder)   untimed: the engine and the model from its local folder; heavy imports go here
@@ -12,10 +12,15 @@ A backend is a class with these methods; `fake.py` is the smallest complete one.
     generate()           timed: the same ids without a KV cache (kept to explain the earlier studies' failures)
     settle()             wait until the device is idle; called before each reading of the clock
     output()             the ids of the last call, ids[batch][token]
-    forced(ids, prompt)  {"top1": […]}: the argmax at each forced token, through the cached path
+    forced(ids, prompt)  {"top1": […], "nll": […]} through the cached path: the argmax after ids[:prompt] and after each
+                         id that follows, and minus the log probability of each of those ids, in nats
+    score(ids, first)    (summed minus log probability of ids[first:], how many); left out where an engine tells none
     evidence()           what really ran, read back from the engine
     close()              let go of the model
 
+`name` is its name here, and `options` the keys of a cell's options that it understands: it refuses others by name.
+The loaded weights hang on `model` or `session`, so that a test sees them go. What `start` cannot take, a batch of uneven
+rows or a prompt that is too long, `prompts.py` refuses in words that all engines share.
 `clock` returns integer nanoseconds. `decode` and `e2e` append `clock()` to `marks` once each token is on the host.
 `needs_weights = False` says that the engine wants no model folder (a function of the cell: whether this one does),
 `remains()` gives evidence of a load that failed, `virtual = True` that its clock is not the machine's.
