@@ -2,9 +2,9 @@
 
 from .answers import MEANINGLESS, answers, continuation
 from .scores import METRICS, missing, score
-from .tables import against_continuations, against_reference, fidelity, means, why_unknown, words
+from .tables import against_continuations, against_reference, fidelity, means, why_unknown, with_intervals, words
 
 __all__ = [
     "MEANINGLESS", "METRICS", "against_continuations", "against_reference", "answers", "continuation",
-    "fidelity", "means", "missing", "score", "why_unknown", "words",
+    "fidelity", "means", "missing", "score", "why_unknown", "with_intervals", "words",
 ]  # fmt: skip

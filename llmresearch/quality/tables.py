@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from ..stats.estimates import t_center
 from .answers import KEYS, continuation
@@ -116,3 +117,20 @@ def _led(mine, base):
     both = mine.get("nll") and base.get("nll")
     nats = float(np.abs(np.subtract(mine["nll"], base["nll"])).mean()) if both else math.nan
     return {"positions": len(mine["top1"]), "agreement": same, "nats": nats}
+
+
+def with_intervals(table):
+    """The table of `fidelity` with agreement_low and agreement_high: exact 95 % (Clopper and Pearson 1934).
+
+    Positions count as independent, which those of one text are only nearly; nan where nothing was led.
+    """
+    ends = [_exact(row.agreement, row.positions) for row in table.itertuples()]
+    found = pd.DataFrame(ends, columns=["agreement_low", "agreement_high"], index=table.index, dtype=float)
+    columns = ["model", "engine", "positions", "agreement", *found, "nats"]
+    return pd.concat([table, found], axis=1).reindex(columns=columns)
+
+
+def _exact(share, n):
+    if not n or math.isnan(share):
+        return math.nan, math.nan
+    return tuple(binomtest(round(share * n), int(n)).proportion_ci(method="exact"))
