@@ -11,6 +11,7 @@ import yaml
 import llmresearch as lr
 from llmresearch import engines_in_depth as depth
 from llmresearch.engines_in_depth import claimed
+from llmresearch.intervals import Estimate
 from llmresearch.perplexities import LEAST_BLOCKS, PER_BLOCK, windows
 
 BASE, FAST = "fake:base cpu fp32", "fake:fast cpu fp32"
@@ -285,6 +286,15 @@ def test_a_build_pays_after_its_seconds_times_one_over_the_speed_up_less_one(fra
         assert row.pays_after_s.value == pytest.approx(10, rel=0.02)
         assert row.pays_after_s.low < row.pays_after_s.value < row.pays_after_s.high
         assert row.pays_after_tokens.value == pytest.approx(row.pays_after_s.value * row.baseline_tokens_per_s * row.speedup.value)
+
+
+def test_a_payback_that_is_open_in_one_phase_is_claimed_by_nobody(tmp_path):
+    tokens = [Estimate(value, value, value, 3, "session", "t") for value in (10.0, math.nan)]
+    for place, order in enumerate((tokens, tokens[::-1])):
+        table = pd.DataFrame({"engine": FAST, "model": "m", "phase": ["prefill", "decode"], "scenario": "one", "pays_after_tokens": order})
+        claimed.payback(lr.Report("tr118", tmp_path / str(place)), table, 1e6)
+        (claim,) = json.loads((tmp_path / str(place) / "claims.json").read_text())
+        assert claim["status"] == "not measured"
 
 
 def test_a_slower_engine_never_pays(frame):

@@ -106,13 +106,16 @@ def crossing(report, table, reference):
 
 
 def payback(report, table, tokens):
-    """A claim per engine and model: in its slowest phase to pay, the build has paid within so many tokens."""
+    """A claim per engine and model: in its slowest phase to pay, the build has paid within so many tokens.
+
+    What is not known counts as the slowest, so that an engine whose payback is open in one phase claims nothing.
+    """
     for (engine, model), part in table.groupby(["engine", "model"], sort=True):
         cached = part[part["phase"] != "generate"]
         values = [found.value for found in cached["pays_after_tokens"]]
         if not values:
             continue
-        row = cached.iloc[values.index(max(values))]
+        row = cached.iloc[max(range(len(values)), key=lambda place: (isnan(values[place]), values[place]))]
         report.claim(_id("pays", engine, model),
-                     f"Making the file of {engine} for {model} has paid after so few tokens, even in {row['phase']}, {row['scenario']}.",
+                     f"Making the file of {engine} for {model} has paid within the tokens asked for, even in {row['phase']}, {row['scenario']} (tokens).",
                      row["pays_after_tokens"], below=tokens, label="derived")  # fmt: skip
