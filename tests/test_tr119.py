@@ -88,7 +88,8 @@ def test_in_short_a_winner_is_named_with_its_price(frame):
     price = f"{1000 / found_rate(frame):.2f} (derived)"
     words = "**fake:a cpu fp32** is surely the cheapest. Its US dollars per million tokens of the mix"
     assert said == f"- fake-10m, {mixed['scenario'].iloc[0]}: {words}: {price}.\n"
-    assert economy.in_short(mixed[:0], economy.ranking(sessions[:0]), None) == "Nothing was measured in every phase of the mix, so nothing has a price.\n"
+    nothing = economy.in_short(mixed[:0], economy.ranking(sessions[:0]), None)
+    assert nothing == "Nothing was measured in every phase of the mix, so nothing has a price.\n"
 
 
 def test_memory_and_operations_follow_the_rate(frame):
