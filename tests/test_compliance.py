@@ -32,7 +32,7 @@ def test_an_honest_but_noisy_engine_passes_too():
     assert all(finding.passed for finding in findings(compliance._Honest, noise=0.15, stall=0.05).values())
 
 
-@pytest.mark.parametrize("name", ["caching", "truncating", "padding", "wrong precision"])
+@pytest.mark.parametrize("name", compliance.MUTANTS)
 def test_each_mutant_fails_the_check_that_is_meant_for_it(name):
     kind, check = compliance.MUTANTS[name]
     assert findings(kind)[check].passed is False
@@ -41,6 +41,11 @@ def test_each_mutant_fails_the_check_that_is_meant_for_it(name):
 def test_a_caught_cache_shows_both_times():
     seen = findings(compliance._Caching, noise=0.0)["no cached prompts"].seen
     assert seen == "prefill: 0.0014 s where the prompt was seen before, 0.0644 s where it was new"
+
+
+def test_an_answer_given_again_without_the_work_shows_both_times():
+    seen = findings(compliance._Remembering, noise=0.0)["no cached prompts"].seen
+    assert seen == "e2e: 0.0014 s where the prompt was seen before, 0.0854 s where it was new"
 
 
 def test_an_early_end_is_found_at_its_place():
@@ -73,7 +78,9 @@ def test_too_few_prompts_cannot_show_a_cache():
 def test_the_check_of_the_checks_passes_and_names_what_it_caught():
     found = compliance.run()
     assert found["passed"]
-    assert found["caught"] == {"caching": True, "truncating": True, "padding": True, "wrong precision": True}
+    assert found["caught"] == {
+        "caching": True, "remembering": True, "truncating": True, "padding": True, "wrong precision": True,
+    }  # fmt: skip
     assert found["failed"]["honest"] == []
 
 

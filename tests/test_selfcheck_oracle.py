@@ -39,4 +39,4 @@ def test_a_single_engine_has_nothing_to_agree_with():
 
 def test_cheating_engines_are_part_of_the_certificate():
     (found,) = selfcheck.run(["compliance"])
-    assert found["passed"] and set(found["caught"]) == {"caching", "truncating", "padding", "wrong precision"}
+    assert found["passed"] and set(found["caught"]) == {"caching", "remembering", "truncating", "padding", "wrong precision"}
