@@ -17,6 +17,7 @@ from .intervals import Estimate
 from .stats.estimates import center_of_sessions
 
 BY = ["backend", "device", "dtype", "model", "params_measured", "scenario", "phase"]
+SHOWN = ["share", "share_low", "share_high", "regime"]
 HALF = 0.5  # of a call's time; a line drawn before measuring
 
 
@@ -37,6 +38,20 @@ def shares(frame, ceilings):
         rows.append(found | _judged(part, ceiling, params))
     table = pd.DataFrame(rows, columns=None if rows else [*BY, "regime"])
     return table.sort_values(["backend", "device", "dtype", "phase", "params_measured"], ignore_index=True)
+
+
+def beside(table, frame, ceilings):
+    """Any table of times with `share`, `share_low`, `share_high` and `regime` of its rows: the share of the limit.
+
+    `table` has columns of BY, such as `lr.summary` gives, made from the calls of `frame`. A row that stands for
+    several of `shares` (a pool of phases or engines) has no share of its own: nan.
+    """
+    found = shares(frame, ceilings).reindex(columns=[*BY, *SHOWN])
+    keys = [name for name in BY if name in table]
+    alone = found.groupby(keys, observed=True, dropna=False)["regime"].transform("size") == 1
+    as_words = found[alone][[*keys, *SHOWN]].astype(dict.fromkeys(keys, object))
+    joined = table.astype(dict.fromkeys(keys, object)).merge(as_words, on=keys, how="left")
+    return table.assign(**{name: joined[name].to_numpy() for name in SHOWN})
 
 
 def ceiling_table(ceilings):

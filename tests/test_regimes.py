@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 
+import llmresearch as lr
 from llmresearch import regimes
 from llmresearch.intervals import Estimate
 
@@ -39,6 +40,16 @@ def test_a_model_that_fits_the_cache_is_marked():
 def test_a_model_whose_size_is_not_told_is_shown_and_its_regime_unknown():
     found = regimes.shares(pd.DataFrame([call(0.1, 1, params=None), call(0.1, 2, params=None)]), CEILING)
     assert found["regime"].tolist() == ["unknown"] and found.loc[0, "median_s"] == 0.1
+
+
+def test_any_table_of_times_can_show_the_share_of_the_limit():
+    frame = pd.DataFrame([call(seconds * (1 + s / 100), s, phase) for phase, seconds in (("decode", 0.08), ("prefill", 0.5)) for s in (1, 2, 3)])
+    by_phase = regimes.beside(lr.summary(frame, ["model", "phase"]), frame, CEILING).set_index("phase")
+    assert by_phase.loc["decode", "share"] == pytest.approx(0.04 / 0.0816, rel=0.01) and by_phase.loc["decode", "n"] == 3
+    assert by_phase.loc["decode", "share_low"] < by_phase.loc["decode", "share"] < by_phase.loc["decode", "share_high"]
+    assert regimes.beside(lr.summary(frame, ["model"]), frame, CEILING)["share"].isna().all()
+    unknown = regimes.beside(lr.summary(frame, ["phase"]), frame, {})
+    assert unknown["share"].isna().all() and set(unknown["regime"]) == {"unknown"}
 
 
 def test_without_a_roofline_the_regime_is_unknown():
