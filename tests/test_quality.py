@@ -106,10 +106,11 @@ def test_choices_along_forced_ids_are_compared_without_any_text():
 
 def test_few_forced_ids_leave_an_agreement_wide_open():
     table = pd.DataFrame({"model": "m", "engine": list("abc"), "positions": [33, 33, 0], "agreement": [1.0, 32 / 33, math.nan], "nats": 0.0})
-    found = quality.with_intervals(table).set_index("engine")
+    found = quality.with_intervals(table, "d").set_index("engine")
     assert found.loc["a", "agreement_low"] == pytest.approx(0.025 ** (1 / 33)) and found.loc["a", "agreement_high"] == 1
     assert found.loc["b", "agreement_low"] == pytest.approx(0.842, abs=1e-3)
-    assert math.isnan(found.loc["c", "agreement_low"]) and quality.with_intervals(table[:0]).empty
+    assert math.isnan(found.loc["c", "agreement_low"]) and quality.with_intervals(table[:0], "d").empty
+    assert math.isnan(quality.with_intervals(table, "a")["agreement_low"].iloc[0])
 
 
 def test_kept_vectors_are_read_back_without_any_process(tmp_path, monkeypatch):

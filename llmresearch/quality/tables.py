@@ -119,12 +119,13 @@ def _led(mine, base):
     return {"positions": len(mine["top1"]), "agreement": same, "nats": nats}
 
 
-def with_intervals(table):
+def with_intervals(table, reference):
     """The table of `fidelity` with agreement_low and agreement_high: exact 95 % (Clopper and Pearson 1934).
 
-    Positions count as independent, which those of one text are only nearly; nan where nothing was led.
+    Positions count as independent, which those of one text are only nearly; nan where nothing was led, and for
+    the reference, which agrees with itself.
     """
-    ends = [_exact(row.agreement, row.positions) for row in table.itertuples()]
+    ends = [_exact(row.agreement, 0 if row.engine == reference else row.positions) for row in table.itertuples()]
     found = pd.DataFrame(ends, columns=["agreement_low", "agreement_high"], index=table.index, dtype=float)
     columns = ["model", "engine", "positions", "agreement", *found, "nats"]
     return pd.concat([table, found], axis=1).reindex(columns=columns)
