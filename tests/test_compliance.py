@@ -1,5 +1,7 @@
 """An engine that caches, truncates, pads or computes in another precision is caught; an honest one is not."""
 
+from dataclasses import replace
+
 import pytest
 
 from llmresearch import compliance
@@ -36,6 +38,15 @@ def test_an_honest_but_noisy_engine_passes_too():
 def test_each_mutant_fails_the_check_that_is_meant_for_it(name):
     kind, check = compliance.MUTANTS[name]
     assert findings(kind)[check].passed is False
+
+
+def test_an_honest_engine_on_a_machine_that_others_use_is_not_called_a_liar():
+    for seed in range(8):
+        cell = replace(CELL, seed=seed)
+        engine = compliance._Honest()
+        engine.load(cell)
+        engine.options = {"noise": 0.05, "stall": 0.35}
+        assert audit(engine, cell, PROMPTS)[0].passed, seed
 
 
 def test_a_caught_cache_shows_both_times():
