@@ -165,7 +165,7 @@ RULES = (
         r"(?:g?cc|g\+\+|nvcc|ninja|cl(?:\.exe)?)'?:? (?:command )?(?:is )?not found", r"is not installed\b",
         r"requires? the \S+ library",
         r"No such file or directory: '(?:nvcc|g?cc|g\+\+|ninja|\S*lib[\w+.-]+\.so[\w.]*)'",
-        r"libcuda\S* not found")),
+        r"libcuda\S* not found", r"shared library with base name \S+ not found", r"could not find: \S+\.(?:dll|so)\b")),
     ("port in use", (
         "address already in use", r"\bEADDRINUSE\b", r"\bport in use\b", r"port \d+ is (?:already )?in use",
         "port is already allocated")),

@@ -258,6 +258,8 @@ MESSAGES = (
         "292, got 291",
     )),
     ("missing library", (
+        "FileNotFoundError: Shared library with base name 'llama' not found",
+        "FileNotFoundError: Could not find: nvinfer_10.dll. Is it on your PATH?",
         "[E:onnxruntime:Default, provider_bridge_ort.cc:1992 TryGetProviderInfo_CUDA] Failed to load "
         "library libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open shared object "
         "file: No such file or directory",
