@@ -1,4 +1,4 @@
-"""Has compiling paid? Its cost in first calls, what each call saves, and the calls after which they are even."""
+"""Has compiling paid? Its cost in first calls, what a call saves, and after how many calls they are even."""
 
 from dataclasses import replace
 import math
@@ -18,8 +18,8 @@ CHARGE = ["backend", "model", "phase", "scenario", "cost_s", "cost_most_s", "sav
 def charged(frame, baseline):
     """One row per label, model, phase and scenario: what compiling costs and saves, and when it has paid.
 
-    `cost_s` (seconds per process): first calls of the phase less as many steady ones, over all scenarios of
-    the process, beyond the same for the baseline: below zero where the baseline's own first calls take more.
+    `cost_s` (seconds per process): first calls of the phase less as many steady ones, over all scenarios that
+    both ran in the session, beyond the same for the baseline: below zero where the baseline's own take more.
     `saved_s` (seconds per call): the baseline's steady median less the label's. Both are medians of sessions;
     `cost_most_s` is the costliest session's. `calls`: each session's cost over what it saves, not below zero,
     an Estimate of their centre; `verdict`: pays, never, or undecided. A call is one phase of one request: a
@@ -33,7 +33,8 @@ def charged(frame, baseline):
             continue
         base = medians.loc[key]
         own = own.droplevel(["backend", "model", "phase", "scenario"])
-        cost = extra.loc[(backend, model, phase)] - extra.loc[(baseline, model, phase)]
+        beyond = extra.loc[(backend, model, phase)] - extra.loc[(baseline, model, phase)]
+        cost = beyond.dropna().groupby("session").sum()
         found = pd.DataFrame({"cost": cost, "base": base, "own": own}).dropna()
         name = {"backend": backend, "model": model, "phase": phase, "scenario": scenario}
         rows.append(name | _break_even(found))
@@ -72,11 +73,11 @@ def _medians(frame):
 
 
 def _extra(frame):
-    """Seconds by which first calls of a process exceed steady ones, by backend, model, phase, session."""
+    """Seconds by which first calls exceed steady ones, by backend, model, phase, session and scenario."""
     keys = ["backend", "model", "phase", "session", "scenario"]
     first = _keys(first_calls(frame)).groupby(keys)["seconds"].agg(["sum", "size"])
     warm = _keys(steady(frame)).groupby(keys)["seconds"].median()
-    return (first["sum"] - first["size"] * warm).dropna().groupby(keys[:4]).sum()
+    return (first["sum"] - first["size"] * warm).dropna()
 
 
 def _break_even(found):

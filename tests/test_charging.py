@@ -3,6 +3,7 @@
 import math
 
 from compiled_calls import calls, sessions
+import pandas as pd
 import pytest
 
 import llmresearch as lr
@@ -25,6 +26,12 @@ def first_calls_of(frame, backend, seconds):
     """The frame with other seconds for a backend's first calls, by session."""
     mine = (frame["backend"] == backend) & (frame["kind"] == "first")
     return frame.assign(seconds=frame["seconds"].mask(mine, frame["session"].map(seconds)))
+
+
+def test_first_calls_of_a_scenario_that_one_of_both_did_not_run_are_not_charged(frame):
+    more = [calls("hf", session, [4.0] * 3, 500.0, scenario="other") for session in (1, 2, 3)]
+    found = charging.charged(pd.concat([frame, *more], ignore_index=True), "hf")
+    assert found["scenario"].tolist() == ["short"] and found.loc[0, "cost_s"] == 20.0
 
 
 def test_compiling_that_costs_less_than_the_baselines_own_first_calls_has_paid_at_once(frame):
