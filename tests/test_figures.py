@@ -156,6 +156,13 @@ def test_a_ratio_without_an_interval_is_hollow_and_keeps_its_verdict():
     assert "0.50 [0.40, 0.60]  faster" in texts(axes.figure)
 
 
+@pytest.mark.parametrize("usd, named", [([2.0, 1.0], False), ([1.0, 2.0], True)])
+def test_a_pareto_line_of_one_point_is_not_named_in_the_key(usd, named):
+    points = pd.DataFrame({"backend": ["a", "b"], "tokens_per_s": [100.0, 200.0], "usd_per_million_tokens": usd})
+    words = [text.get_text() for text in costs.cost_throughput(points).axes[0].get_legend().get_texts()]
+    assert ("Pareto line" in words) == named and {"a", "b"} <= set(words)
+
+
 def test_the_pareto_line_holds_what_nothing_beats_on_speed_and_cost():
     assert list(costs.pareto([100, 200, 150], [1, 2, 3])) == [True, True, False]
     assert list(costs.pareto([100, 100], [1, 1])) == [True, True]

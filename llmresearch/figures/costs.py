@@ -9,8 +9,8 @@ from .times import bars, bars_key, name_rows
 
 @styled
 def cost_throughput(points, x="tokens_per_s", y="usd_per_million_tokens", name="backend"):
-    """Dollars per million tokens against tokens per second; what nothing else beats on both is on the Pareto
-    line.
+    """Dollars per million tokens against tokens per second; what nothing else beats on both is filled, and on the
+    Pareto line where there are two such.
 
     `points`: one row a choice with `tokens_per_s` and `usd_per_million_tokens`, and `_low` and `_high` of
     either.
@@ -21,7 +21,8 @@ def cost_throughput(points, x="tokens_per_s", y="usd_per_million_tokens", name="
     figure, (ax,) = style.sheet(height=4.0)
     front = pareto(points[x].to_numpy(float), points[y].to_numpy(float))
     edge = points[front].sort_values(x)
-    ax.step(edge[x], edge[y], where="pre", color=SOFT, lw=1.2, ls="--", zorder=1, label="Pareto line")
+    if len(edge) > 1:
+        ax.step(edge[x], edge[y], where="pre", color=SOFT, lw=1.2, ls="--", zorder=1, label="Pareto line")
     looks = style.colours(list(dict.fromkeys(points[name].astype(str))))
     for best, (_, row) in zip(front, points.iterrows(), strict=True):
         _choice(ax, row, x, y, str(row[name]), looks[str(row[name])], best)
