@@ -73,6 +73,12 @@ def test_an_answer_that_means_nothing_gets_no_score_and_its_reason(more, word):
     assert quality.MEANINGLESS[word] in quality.why_unknown(found, "a")[0]
 
 
+def test_seeded_ids_are_told_from_a_raw_file_of_another_plan():
+    rows = pd.DataFrame([cell("a", "x")])
+    seeded, other = quality.answers(rows, [Asked("a/0", None)]), quality.answers(rows, [Asked("elsewhere")])
+    assert [found["reason"].iloc[0] for found in (seeded, other)] == [quality.MEANINGLESS[word] for word in ("ids", "unplanned")]
+
+
 def test_sessions_that_answer_differently_are_seen():
     found = judged([cell("a", "x"), cell("a", "y", session=2)])
     assert found["same_text"].tolist() == [False] and found["sessions"].tolist() == [2]

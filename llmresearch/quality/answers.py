@@ -9,6 +9,7 @@ MEANINGLESS = {
     "random": "the model's weights are random: its text means nothing, so no score is given",
     "fake": "the engine is not real: its ids are arithmetic and no text",
     "ids": "the prompt was seeded ids, not a text: what follows it cannot be judged",
+    "unplanned": "the raw file is of another plan, which held the prompt: what followed it cannot be judged",
     "silent": "no text was recorded: the model has no tokeniser here",
 }
 
@@ -27,12 +28,13 @@ def answers(frame, cells):
         first = part.sort_values("session").iloc[0]
         row = dict(zip(["engine", *KEYS], key)) | {"text": first["text"], "asked": asked.get(str(first["cell_id"]))}
         same = part["output_sha"].nunique(dropna=False) == 1
-        rows.append(row | {"sessions": len(part), "same_text": bool(same), "reason": _refusal(first, row["asked"])})
+        planned = str(first["cell_id"]) in asked
+        rows.append(row | {"sessions": len(part), "same_text": bool(same), "reason": _refusal(first, row["asked"], planned)})
     columns = ["engine", *KEYS, "text", "asked", "sessions", "same_text", "reason"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _refusal(row, asked):
+def _refusal(row, asked, planned):
     """Why this answer may not be scored, or None."""
     evidence = row["evidence"] or {}
     if evidence.get("engine") == "fake":
@@ -40,7 +42,7 @@ def _refusal(row, asked):
     if evidence.get("model_weights") == "random":
         return MEANINGLESS["random"]
     if not asked:
-        return MEANINGLESS["ids"]
+        return MEANINGLESS["ids" if planned else "unplanned"]
     return None if isinstance(row["text"], str) else MEANINGLESS["silent"]
 
 
