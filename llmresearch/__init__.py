@@ -30,8 +30,8 @@ _HOME = {
     "first_look": ["quick", "FirstLook"],
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-_ROOMS = ("audit", "compiling", "embedding", "figures", "importers", "models", "peers", "plausibility", "prices", "quality", "queueing", "records",
-          "regimes", "reporting", "scaling", "sizer", "stats", "tails", "widgets")
+_ROOMS = ("audit", "charging", "compiling", "embedding", "figures", "importers", "models", "peers", "plausibility", "prices", "quality", "queueing", "records",
+          "regimes", "reporting", "scaling", "sizer", "starts", "stats", "tails", "widgets")
 
 __all__ = ["root", *_MODULE, *_ROOMS]
 

@@ -273,7 +273,8 @@ def within_budget(points, ttft_s, tpot_s):
     surely.
 
     fits, too slow or undecided, by the interval of the median over sessions; one session, or a median without
-    an interval, must be clear of the limit by a factor of CLEAR. A model fits when both phases do.
+    an interval, must be clear of the limit by a factor of CLEAR. A model fits when both phases do; with one of
+    them not measured it is undecided, unless the other is too slow.
     """
     steps = per_token(points[points["phase"] == "decode"]).assign(limit=tpot_s)
     starts = points[points["phase"] == "prefill"].assign(limit=ttft_s)
@@ -285,15 +286,18 @@ def within_budget(points, ttft_s, tpot_s):
     high = both["high"].mask(alone, both["median"] * CLEAR)
     sure, never = high <= both["limit"], low > both["limit"]
     both["verdict"] = np.select([sure, never], ["fits", "too slow"], "undecided")
-    wide = both.pivot_table(index=["engine", "model", "params_measured", "scenario"], columns="phase",
-                            values="verdict", aggfunc="first", observed=True)  # fmt: skip
-    wide = wide.assign(verdict=wide.agg(_worst, axis=1)).reset_index()
+    keys = ["engine", "model", "scenario"]
+    found = both.astype(dict.fromkeys([*keys, "phase"], str)).groupby([*keys, "phase"])["verdict"].first()
+    wide = found.unstack("phase").reindex(columns=["decode", "prefill"])
+    sizes = both.astype(dict.fromkeys(keys, str)).groupby(keys)["params_measured"].first()
+    wide.insert(0, "params_measured", sizes)
+    wide = wide.assign(verdict=wide[["decode", "prefill"]].agg(_worst, axis=1)).reset_index()
     return wide.sort_values(["engine", "params_measured"], ignore_index=True)
 
 
 def _worst(verdicts):
-    """A request fits when all its phases do."""
-    found = set(verdicts.dropna())
+    """A request fits when all its phases do; one that was not measured decides nothing."""
+    found = set(verdicts.fillna("undecided"))
     return next((word for word in ("too slow", "undecided") if word in found), "fits")
 
 

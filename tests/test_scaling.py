@@ -102,9 +102,16 @@ def test_a_latency_goal_is_met_missed_or_undecided():
 @pytest.mark.parametrize("told", [{"low": np.nan, "high": np.nan}, {"low": 0.99, "high": 1.01, "sessions": 1}])
 def test_without_sessions_to_compare_a_median_must_be_clear_of_its_goal_by_a_factor_of_two(told):
     row = {"engine": "e", "params_measured": 1e6, "scenario": "s", "prompt_tokens": 4, "new_tokens": 10, "model": "a"}
-    points = pd.DataFrame([row | {"phase": "prefill", "median": 1.0} | told])
+    points = pd.DataFrame([row | {"phase": phase, "median": 1.0} | told for phase in ("prefill", "decode")])
     verdicts = [scaling.within_budget(points, goal, 9.0)["verdict"][0] for goal in (2.0, 1.9, 0.5, 0.49)]
     assert verdicts == ["fits", "undecided", "undecided", "too slow"]
+
+
+def test_a_phase_that_was_not_measured_does_not_make_a_model_fit_and_an_unknown_size_is_shown():
+    row = {"engine": "e", "params_measured": np.nan, "scenario": "s", "prompt_tokens": 4, "new_tokens": 10, "model": "a"}
+    points = pd.DataFrame([row | {"phase": "prefill", "median": 1.0, "low": 0.9, "high": 1.1}])
+    assert scaling.within_budget(points, 9.0, 9.0)["verdict"].tolist() == ["undecided"]
+    assert scaling.within_budget(points, 0.1, 9.0)["verdict"].tolist() == ["too slow"]
 
 
 def test_the_same_ids_in_every_session_are_seen(frame):
