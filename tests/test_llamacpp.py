@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from llmresearch import models
-from llmresearch.backends import gguf_files
+from llmresearch.backends import gguf_compare, gguf_files
 from llmresearch.backends.llamacpp import LlamaCpp, WrongPrecision
 from llmresearch.backends.prompts import NoBatch
 from llmresearch.failures import classify_failure
-from llmresearch.models import ModelError
+from llmresearch.models import ModelError, gguf_header
 from tests.engine_cells import PROMPTS, answer, cell, started
 
 SMALL = {"name": "small", "seeded": True, "layers": 2, "hidden": 64, "heads": 2, "vocab": 211}
@@ -148,6 +148,32 @@ def test_q8_0_of_the_same_weights_is_made_once_and_is_mostly_q8_0(small):
     engine.load(cell(dtype="q8_0"), small)
     assert engine.path.stat().st_mtime_ns == made
     engine.close()
+
+
+@needs_engine
+@pytest.mark.parametrize("dtype, least, most", [("fp16", 1e-5, 1e-3), ("q8_0", 1e-3, 0.015), ("q4_k_m", 1e-3, 0.16)])
+def test_weights_of_a_made_file_are_sampled_and_compared(dtype, least, most, small):
+    engine = LlamaCpp()
+    engine.load(cell(dtype=dtype), small)
+    found = gguf_files.sampled(engine.path)
+    assert found["matrices"] == 10  # two tables, and four matrices in each of two layers
+    assert least < found["worst_share"] < most
+    engine.close()
+
+
+@needs_engine
+def test_a_made_file_with_another_models_weights_is_refused(small, tmp_path):
+    engine = LlamaCpp()
+    engine.load(cell(dtype="q8_0"), small)
+    source = engine.path.with_name(engine.made_from)
+    engine.close()
+    tensor = gguf_header.tensors(source)["blk.0.ffn_up.weight"]
+    data = bytearray(source.read_bytes())
+    weights = np.frombuffer(data, np.float32, tensor.bytes // 4, tensor.start)
+    weights[:] = weights[::-1].copy()
+    (tmp_path / "other.gguf").write_bytes(data)
+    with pytest.raises(ModelError, match=r"blk.0.ffn_up.weight \(Q8_0\) is .*% away from other.gguf, more than rounding leaves"):
+        gguf_compare.compared(engine.path, tmp_path / "other.gguf")
 
 
 @needs_engine

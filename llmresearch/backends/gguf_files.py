@@ -18,6 +18,7 @@ from ..models.artifacts import (
     cache_folder, describe, file_hash, read_config, read_sidecar, read_tensors, remembered,
 )  # fmt: skip
 from ..models.zoo import ModelError
+from .gguf_compare import compared
 
 # dtype of a cell: the file's word for itself, and llama_ftype (llama.h)
 PRECISIONS = {
@@ -44,9 +45,18 @@ def file_for(cell, folder, quantise):
     target = cache_folder() / f"{_stem(source, sha)}-{label}.gguf"
     if not target.is_file():
         _make(
-            target, lambda path: quantise(source, path, kind), {"source": source.name, "source_sha256": sha}
-        )
+            target, lambda path: quantise(source, path, kind), {"source": source.name, "source_sha256": sha},
+            lambda path: compared(path, source),
+        )  # fmt: skip
     return _unchanged(target, sha), source.name
+
+
+def sampled(path):
+    """What `gguf_compare.compared` found when the file was made here; None for one that came so."""
+    try:
+        return json.loads(_notes(path).read_text()).get("sampled")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _own(cell, folder):
@@ -78,13 +88,13 @@ def _sha(path):
     return remembered([path], lambda: file_hash(path))
 
 
-def _make(target, write, notes):
+def _make(target, write, notes, compare=lambda path: None):
     """Writes beside the target and renames: a file of that name is whole, its hash in the notes."""
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(beside)
-        notes = {"sha256": file_hash(beside)} | notes
+        notes = {"sha256": file_hash(beside), "sampled": compare(beside)} | notes
         _notes(target).write_text(json.dumps(notes, indent=1) + "\n")
         beside.replace(target)
     except OSError as error:

@@ -206,6 +206,7 @@ class LlamaCpp:
                 "file_sha256": self.file.content_sha256,
                 "file_bytes": self.file.bytes,
                 "made_from": self.made_from,
+                "sampled": gguf_files.sampled(self.path) if self.made_from else None,
                 "weights": self.file.dtypes,
                 "layers_on_gpu": self._on_gpu(),
             }

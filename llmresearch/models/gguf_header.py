@@ -8,7 +8,7 @@ file; the header needs none of them. Format: https://github.com/ggml-org/ggml/bl
 import math
 import mmap
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .zoo import ModelDamaged, ModelError
 
@@ -54,8 +54,27 @@ class Header:
     dtypes: dict
 
 
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor lies: `shape` as the file tells it, the length of a row first; `start` and `bytes` in the file."""
+
+    label: str
+    shape: tuple
+    start: int
+    bytes: int
+
+
 def read(path):
     """Header of a GGUF file. Raises ModelError where it is no GGUF, damaged, or shorter than its index needs."""
+    return _summary(*_indexed(path))
+
+
+def tensors(path):
+    """{name: Tensor} of a GGUF file; raises as `read`."""
+    return _indexed(path)[1]
+
+
+def _indexed(path):
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _header(path, data)
@@ -75,32 +94,32 @@ def _header(path, data):
     for _ in range(pairs):
         key, place = _string(data, place)
         words[key], place = _value(data, place + 4, struct.unpack_from("<I", data, place)[0])
-    sizes, ends = {}, [0]
+    found = {}
     for _ in range(tensors):
         name, shape, kind, offset, place = _tensor(data, place)
         label, block, block_bytes = TYPES[kind]
-        sizes[name] = (label, shape)
-        ends.append(offset + math.prod(shape) // block * block_bytes)
+        found[name] = Tensor(label, shape, offset, math.prod(shape) // block * block_bytes)
     alignment = words.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1:
         raise ValueError("no alignment")
-    needed = -(-place // alignment) * alignment + max(ends)
+    base = -(-place // alignment) * alignment
+    needed = base + max((one.start + one.bytes for one in found.values()), default=0)
     if len(data) < needed:
         raise ModelDamaged(
             f"{path}: is cut short ({len(data):,} bytes, and its index needs {needed:,}). Fetch or assemble it again."
         )
-    return _summary(words, sizes)
+    return words, {name: replace(one, start=base + one.start) for name, one in found.items()}
 
 
-def _summary(words, sizes):
+def _summary(words, tensors):
     kind = words.get("general.architecture", "")
     dtypes = {}
-    for label, shape in sizes.values():
-        dtypes[label] = dtypes.get(label, 0) + math.prod(shape)
-    embedding = sizes.get("token_embd.weight")
+    for one in tensors.values():
+        dtypes[one.label] = dtypes.get(one.label, 0) + math.prod(one.shape)
+    embedding = tensors.get("token_embd.weight")
     return Header(
         params=sum(dtypes.values()),
-        vocab=embedding[1][1] if embedding else None,
+        vocab=embedding.shape[1] if embedding else None,
         layers=words.get(f"{kind}.block_count"),
         hidden=words.get(f"{kind}.embedding_length"),
         heads=words.get(f"{kind}.attention.head_count"),
