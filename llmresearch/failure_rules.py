@@ -291,7 +291,7 @@ RULES = (
         "GuardOnDataDependent", "ConstraintViolation", "Error Code (?:10|4|2): Internal Error",
         "network must have at least one output", "calibration fail", "deserialization fail",
         "could not deserialize", r"deserializ\w+.{0,20} (?:failed|returned None)",
-        "error: subprocess-exited")),
+        "error: subprocess-exited", "could not convert it")),
     ("invalid argument", (
         "invalid[ _]?argument", "InvalidArgument", r"\bEINVAL\b", r"invalid value\b", "CUDA_ERROR_INVALID",
         "cudaErrorInvalid(?!DeviceFunction)", "unexpected (?:input data type|keyword argument)",

@@ -233,6 +233,17 @@ def test_a_gguf_that_is_cut_short_or_something_else_is_one_sentence(tmp_path):
             artifacts.describe(file)
 
 
+@pytest.mark.parametrize("entry", [
+    {"data_offsets": [-4, 4]}, {"data_offsets": [8, 0]}, {"data_offsets": [0.0, 8.0]}, {"shape": [3]}, {"shape": [-2]},
+    {"shape": "2"}, {"dtype": "F16"}, {"dtype": ["F32"]},
+])  # fmt: skip
+def test_a_tensor_that_is_not_as_large_as_its_index_says_is_one_sentence(entry, tmp_path):
+    index = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} | entry}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(index).to_bytes(8, "little") + index + bytes(8))
+    with pytest.raises(ModelError, match="is cut short or damaged .its index cannot be read"):
+        artifacts.read_tensors(tmp_path)
+
+
 @pytest.mark.parametrize("value", [struct.pack("<II", 4, 0), struct.pack("<IQ", 8, 1) + b"a"])
 def test_a_gguf_whose_alignment_is_no_number_is_one_sentence(value, tmp_path):
     head = struct.pack("<IQQQ", 3, 0, 1, len("general.alignment"))

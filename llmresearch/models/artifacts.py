@@ -20,6 +20,7 @@ EMBEDDINGS = (
 )
 OUTPUTS = ("lm_head.weight", "embed_out.weight", "output.weight")
 BLOCK = 1 << 22
+WIDTHS = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}  # bytes
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _safetensors_header(path):
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
             entries = {name: _entry(path, 8 + length, value) for name, value in header.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelDamaged(cut % "its index cannot be read") from error
     needed = max((entry["end"] for entry in entries.values()), default=8 + length)
     if needed != size:
@@ -164,6 +165,11 @@ def _safetensors_header(path):
 
 def _entry(path, base, value):
     start, end = value["data_offsets"]
+    if not all(isinstance(size, int) and size >= 0 for size in (start, end, *value["shape"])):
+        raise ValueError("an offset or a size is no whole number")
+    width = WIDTHS.get(value["dtype"])
+    if end < start or width and end - start != math.prod(value["shape"]) * width:
+        raise ValueError("a tensor has more or fewer bytes than its shape")
     return {"dtype": value["dtype"], "shape": tuple(value["shape"]), "file": path,
             "start": base + start, "end": base + end}  # fmt: skip
 
