@@ -87,6 +87,7 @@ class Vllm:
 
     def load(self, cell, folder=None):
         """Untimed: start the engine; its log and the GPU's memory are kept, also where it does not start."""
+        self.close()
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "DEBUG")  # prints every component of the memory profile
         self.asked = cell.options
@@ -132,7 +133,12 @@ class Vllm:
         self.prompt_tokens, self.new_tokens = sum(map(len, ids)), cell.new_tokens
 
     def prepare(self, phase):
-        """Untimed: before `decode`, requests that have their first token; else nothing, the prefix cache is off."""
+        """Untimed: before `decode`, requests that have their first token; else nothing, the prefix cache is off.
+
+        Requests of a call that broke are finished first: no other call's time has their work in it.
+        """
+        while self.engine.llm_engine.has_unfinished_requests():
+            self.engine.llm_engine.step()
         if phase == "decode":
             self._ask(self.new_tokens + 1)
             while self._least() < 1:
@@ -154,7 +160,7 @@ class Vllm:
         """Timed: one request per row for new_tokens ids; gives tokens made."""
         self._ask(self.new_tokens)
         self._finish()
-        return len(self.prompts) * self.new_tokens
+        return sum(map(len, self._made.values()))  # fewer than asked where the engine's length ends an answer
 
     def generate(self):
         """Refused: see `refuses`."""
