@@ -186,11 +186,18 @@ def test_the_uncached_loop_a_batch_and_unknown_options_are_refused():
     assert "always has a KV cache" in Ollama().refuses(
         cell("ollama", "http://127.0.0.1:1", phases=["generate"])
     )
+    for wait in (0, -1, "long", float("nan"), True):
+        asked = cell("ollama", "http://127.0.0.1:1", answer_within_s=wait)
+        assert f"answer_within_s: {wait!r} is no number of seconds" in Ollama().refuses(asked)
     assert "unknown option 'tagg'" in Ollama().refuses(cell("ollama", "http://127.0.0.1:1", tagg="x"))
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://localhost", "localhost:11434", "http://", "http://user:pw@localhost:1"]
+    "url",
+    [
+        "ftp://localhost", "localhost:11434", "http://", "http://user:pw@localhost:1", "http://localhost:99999",
+        "http://localhost:abc", "http://a..b:80", "http://[::1:80", 5, None,
+    ],  # fmt: skip
 )
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(ServerProblem, match="Write http://HOST:PORT"):

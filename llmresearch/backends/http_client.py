@@ -32,9 +32,9 @@ class Client:
     """One server and one open connection. `timeout_s` bounds each wait for a byte."""
 
     def __init__(self, name, url, timeout_s):
-        self.name, self.url, self.timeout_s = name, url.rstrip("/"), timeout_s
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+        self.name, self.url, self.timeout_s = name, str(url).strip().rstrip("/"), timeout_s
+        parts = _address(self.url)
+        if parts is None:
             raise ServerProblem(f"{name}: url: {url!r} is no address of a server. Write http://HOST:PORT.")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self.host, self.port = parts.hostname, parts.port or kind.default_port
@@ -177,6 +177,17 @@ class Client:
         sockets = {f"socket:[{inode}]" for inode in _listening(self.port)}
         listeners = {pid for pid in _pids() if sockets & set(_open_files(pid))} - {os.getpid()}
         return tuple(_with_children(listeners)) if sockets else ()
+
+
+def _address(url):
+    """The parts of a server's address; None for what is none."""
+    try:
+        parts = urlsplit(url)
+        port, name = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError:  # a port beyond 65535, a name that no host can have
+        return None
+    good = parts.scheme in ("http", "https") and name and port != 0 and not parts.query and not parts.username
+    return parts if good else None
 
 
 def _over(sock):

@@ -14,6 +14,7 @@ request at the same time nor that of an earlier session, has the order or the sa
 
 import hashlib
 import itertools
+import math
 import os
 import random
 import time
@@ -69,6 +70,9 @@ class Streamed:
             return f"{self.name}: unknown option {unknown[0]!r}. Known options: {', '.join(self.options)}."
         if cell.options.get("cache", "bust") not in ("bust", "keep"):
             return f"{self.name}: cache: {cell.options['cache']!r} is neither bust nor keep."
+        wait = cell.options.get("answer_within_s", SECONDS)
+        if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 < wait < math.inf:
+            return f"{self.name}: answer_within_s: {wait!r} is no number of seconds. Write how long to wait for a byte."
         if cell.batch != 1:
             return f"{self.name}: a request carries one prompt. Use batch: 1, with concurrency for several at once."
         if not self.needs_weights(cell) and cell.text is None:
