@@ -42,7 +42,7 @@ class Client:
         self.connection = kind(self.host, self.port, timeout=timeout_s)
 
     def connect(self):
-        """An open connection, so that making one is in no measured time; one that the server has let go of is made again."""
+        """An open connection, a new one where the server has let go of it: making one is in no measured time."""
         if self.connection.sock is not None and _over(self.connection.sock):
             self.connection.close()
         if self.connection.sock is None:

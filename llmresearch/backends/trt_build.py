@@ -195,9 +195,9 @@ def shapes(name, shape, sizes):
 
 
 def _timing_cache(api, config, capability):
-    """(Path, cache) of what earlier builds measured with this version on such a GPU, given to the builder; Nones where it has no effect.
+    """(Path, cache) of what earlier builds measured with this version on such a GPU, given to the builder.
 
-    What the builder does not take, because it is damaged or of another GPU, is begun anew.
+    Nones where it has no effect. What the builder does not take, damaged or of another GPU, is begun anew.
     """
     if not api.times_tactics:
         return None, None

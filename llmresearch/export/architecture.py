@@ -106,7 +106,7 @@ def _activation(name):
 
 
 def _kinds(family, config, layers):
-    """Per layer `full` or `sliding`; Mistral slides everywhere when it has a window, Qwen from a layer on if told, Llama never."""
+    """Per layer `full` or `sliding`: with a window Mistral slides everywhere, Qwen from a layer on if told, Llama never."""
     told = config.get("layer_types")
     if told:
         return tuple("sliding" if kind == "sliding_attention" else "full" for kind in told)

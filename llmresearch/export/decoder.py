@@ -158,8 +158,12 @@ class Decoder:
         """(in, out) of a block's matrix, as the configuration has it."""
         a = self.a
         into, out_of = (a.hidden, (a.heads + 2 * a.kv_heads) * a.head_width), (a.heads * a.head_width, a.hidden)
-        return {"attn.c_attn": into, "q_proj": into, "attn.c_proj": out_of, "o_proj": out_of, "mlp.c_fc": (a.hidden, a.inner),
-                "gate_proj": (a.hidden, 2 * a.inner), "mlp.c_proj": (a.inner, a.hidden), "down_proj": (a.inner, a.hidden)}[place]  # fmt: skip
+        known = {
+            "attn.c_attn": into, "q_proj": into, "attn.c_proj": out_of, "o_proj": out_of,
+            "mlp.c_fc": (a.hidden, a.inner), "gate_proj": (a.hidden, 2 * a.inner),
+            "mlp.c_proj": (a.inner, a.hidden), "down_proj": (a.inner, a.hidden),
+        }  # fmt: skip
+        return known[place]
 
     def _sized(self, name, matrix, shape):
         """The matrix; ExportError where the configuration has another shape for it."""
