@@ -8,7 +8,7 @@ from ..models.artifacts import describe, read_config
 from .architecture import ExportError
 
 MODEL, DATA, FACTS = "model.onnx", "model.onnx.data", "export.json"
-REVISION = 3  # of the graph builder: a change of what it writes makes every cached export stale
+REVISION = 4  # of the graph builder: a change of what it writes makes every cached export stale
 IRRELEVANT = ("_name_or_path", "name_or_path", "transformers_version")  # of a configuration
 DTYPES = ("fp32", "fp16", "int8")
 METHODS = ("blocks", "dynamic", "static")
