@@ -86,7 +86,7 @@ def timed(begin, more, asked):
     clock, found = time.perf_counter, {"prefill": [], "decode": []}
     begin()
     for _ in range(3):
-        more()  # the step's graph is recorded before anything is timed, as the harness does: a prompt costs more after it
+        more()  # the step's graph is recorded before anything is timed, as in the harness: prompts may take longer after it
     for _ in range(asked["calls"]):
         start = clock()
         begin()
