@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from .stats.estimates import median_ratio
+from .stats.estimates import median_ratio, over_sessions_only
 from .fits.power_laws import LEAST_SIZES, power_law
 from .frames import samples, steady
 from .intervals import Estimate
@@ -119,7 +119,7 @@ def growth(frame, family, scenario, by="engine", cells=()):
         if sizes.min() == sizes.max():
             continue  # one size does not grow
         small, large = part[sizes == sizes.min()], part[sizes == sizes.max()]
-        times, factor = _replicated(median_ratio(large, small), small, large), sizes.max() / sizes.min()
+        times, factor = over_sessions_only(median_ratio(large, small)), sizes.max() / sizes.min()
         edges = {edge: getattr(times, edge) / factor for edge in ("value", "low", "high")}
         rows.append({by: " ".join(key[:3]), "phase": key[3], "smallest": small["model"].iloc[0],
                      "largest": large["model"].iloc[0], "sizes": factor, "times": times,
@@ -127,15 +127,6 @@ def growth(frame, family, scenario, by="engine", cells=()):
     known = {(row[by], row["phase"]) for row in rows}
     missing = [key for key in _planned(cells, family, scenario) if key not in known]
     return pd.DataFrame(rows + [{by: engine, "phase": phase} | NOT_GROWN for engine, phase in missing])
-
-
-def _replicated(ratio, *parts):
-    """The ratio; without its interval where one of the parts is of a single session: calls are no replicates.
-    """
-    if all(part["session"].nunique() > 1 for part in parts):
-        return ratio
-    return replace(ratio, low=np.nan, high=np.nan, n=1, unit_of_replication="session",
-                   method="one session of a size: no replication, so no interval over sessions")  # fmt: skip
 
 
 def inversions(points, by="engine"):

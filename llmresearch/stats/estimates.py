@@ -96,7 +96,7 @@ def over_sessions_only(e):
     """The Estimate as it is where sessions are its unit; else its value alone: calls of one process replicate nothing."""
     if e.unit_of_replication == "session" or math.isnan(e.low):
         return e
-    return refused(ONE_SESSION, e.n, e.value, "session")
+    return refused(ONE_SESSION, 1, e.value, "session")
 
 
 def split(values, labels):
