@@ -10,7 +10,7 @@
 10 still has calibrators, deprecated since 10.1; 11 has neither them nor the precision flags. A strongly typed
 network keeps the types of the graph, so its types can be read without building. 8.6 may choose others.
 RTX and 11 were looked up in their bindings; RTX builds in the tests. 8.6 ran on one H200 (fp32,
-fp16; its calibrated int8 engine was as large as the fp32 one and had no int8 layer); 10 and 11 were not yet run on a GPU.
+fp16; its calibrated int8 engine was as large as the fp32 one and its inspector showed no int8 layer); 10 and 11 were not yet run on a GPU.
 """
 
 import ctypes
