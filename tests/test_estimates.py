@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from llmresearch.stats.dependence import block_medians, independence
-from llmresearch.stats.estimates import center_of_sessions, median, median_ratio, quantile, rate
+from llmresearch.stats.estimates import center_of_sessions, median, median_ratio, over_sessions_only, quantile, rate
 from llmresearch.stats.resampling import block_bootstrap, hierarchical_bootstrap
 
 
@@ -178,3 +178,15 @@ def test_a_tail_over_sessions_needs_enough_samples_in_each():
     tail = quantile(x, 0.99, sessions)
     assert np.isfinite(tail.value) and np.isnan(tail.low)
     assert "needs 299" in tail.method
+
+
+@pytest.mark.parametrize("calls", [[1.0, 1.1, 0.9, 1.05, 1.2, 0.95, 1.0, 1.1], [1.0, 1.0, 1.1, 1.1, 1.2, 1.2, 1.3, 1.3], [1.0, 2.0]])
+def test_calls_of_one_session_count_as_one_session_and_have_no_interval(calls):
+    found = over_sessions_only(median(calls))
+    assert (found.value, found.n, found.unit_of_replication) == (np.median(calls), 1, "session")
+    assert math.isnan(found.low) and "one session" in found.method
+
+
+def test_an_estimate_over_sessions_is_left_as_it_is():
+    found = median([1.0, 1.1, 2.0, 2.1, 3.0, 3.1], [1, 1, 2, 2, 3, 3])
+    assert over_sessions_only(found) is found and found.low < 2 < found.high

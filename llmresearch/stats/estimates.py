@@ -94,7 +94,7 @@ def _quantile_over_sessions(values, sessions, q, level):
 
 def over_sessions_only(e):
     """The Estimate as it is where sessions are its unit; else its value alone: calls of one process replicate nothing."""
-    if e.unit_of_replication == "session" or math.isnan(e.low):
+    if e.unit_of_replication == "session" or math.isnan(e.value):
         return e
     return refused(ONE_SESSION, 1, e.value, "session")
 
