@@ -5,7 +5,6 @@ import json
 import random
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
-from itertools import product
 from pathlib import Path
 
 from .backends import resolve

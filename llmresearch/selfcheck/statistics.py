@@ -9,7 +9,7 @@ from scipy import stats
 from ..stats.comparisons import MARGIN, compare
 from ..stats.corrections import adjust
 from ..fits.crossovers import crossover
-from ..stats.estimates import median, median_ratio, quantile
+from ..stats.estimates import median, quantile
 from ..fits.power_laws import power_law
 from ..intervals import level_at_look, needed, quantile_ranks
 from ..fits.payback import UnitError, break_even

@@ -13,7 +13,7 @@ from ..findings import number
 from ..tables import published
 from . import crossings, failing, sizes, throughputs
 from .quality import PRECISION, VOCABULARY
-from .runs import BASELINE, DEEP, FIX, LATENCY, NEW_TOKENS, SCENARIOS, THROUGHPUT, TOKENS, select
+from .runs import BASELINE, DEEP, FIX, LATENCY, NEW_TOKENS, SCENARIOS, TOKENS
 
 WITHOUT = "The published raw runs are not here: this section cannot be generated."
 NO_INTERVAL = ("The unit of replication is the run file (one process on one day); with fewer than six of them a "
